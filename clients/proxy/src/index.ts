@@ -1,1 +1,2 @@
-export {};
+export * from "./proxy.ts";
+export * from "./proxy-server.ts";

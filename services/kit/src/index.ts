@@ -1,1 +1,6 @@
-export {};
+export * from "./config.ts";
+export * from "./log.ts";
+export * from "./problem.ts";
+export * from "./server.ts";
+export * from "./service.ts";
+export * from "./tsm.ts";

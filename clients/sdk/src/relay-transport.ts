@@ -1,0 +1,154 @@
+// Exchanges with the gateway, sealed for it and carried by the relay (RFC 9458, chunked draft 08).
+import { type Bytes, CodedError, type Random } from "@sotto/base";
+import {
+  type BinaryRequest,
+  type BinaryResponse,
+  encapsulateChunkedRequest,
+  encapsulateRequest,
+  type HeaderList,
+  type KeyConfig,
+  mediaTypes,
+  parseResponse,
+  ResponseParser,
+  serializeRequest,
+} from "@sotto/wire";
+import { SottoError } from "./sotto-error.ts";
+
+export type RelayTransportOptions = {
+  readonly relayUrl: string;
+  readonly random: Random;
+  readonly fetch: typeof fetch;
+};
+
+/** A streamed answer: its head, then its content as it comes. */
+export type StreamedResponse = {
+  readonly status: number;
+  readonly headers: HeaderList;
+  readonly content: AsyncIterable<Bytes>;
+};
+
+type SealedStream = Awaited<ReturnType<typeof encapsulateChunkedRequest>>;
+
+/** A question's envelope, made before the question exists. */
+export type PreparedExchange = { readonly sealed: SealedStream };
+
+/** Carries inner requests through the relay; one instance serves one key configuration. */
+export class RelayTransport {
+  readonly #options: RelayTransportOptions;
+  readonly #keyConfig: KeyConfig;
+
+  constructor(options: RelayTransportOptions, keyConfig: KeyConfig) {
+    this.#options = options;
+    this.#keyConfig = keyConfig;
+  }
+
+  /** One request and its whole answer; throws `SottoError`. */
+  async exchange(request: BinaryRequest, padTo: number): Promise<BinaryResponse> {
+    const { random } = this.#options;
+    const sealed = await encapsulateRequest(this.#keyConfig, serializeRequest(request, { padTo }), random);
+    const response = await this.#post(mediaTypes.request, sealed.request);
+    if (response.headers.get("content-type") !== mediaTypes.response) throw refusal(response.status);
+    const answer = new Uint8Array(await response.arrayBuffer());
+    return checked(async () => parseResponse(await sealed.openResponse(answer)));
+  }
+
+  /** Makes the envelope of a streamed exchange ahead of time. */
+  async prepare(): Promise<PreparedExchange> {
+    return { sealed: await encapsulateChunkedRequest(this.#keyConfig, this.#options.random) };
+  }
+
+  /** One request, its answer streamed; throws `SottoError`, also from the iteration. */
+  async stream(request: BinaryRequest, prepared: PreparedExchange, signal?: AbortSignal): Promise<StreamedResponse> {
+    const { sealed } = prepared;
+    const last = await sealed.sealFinal(serializeRequest(request));
+    const body = new Uint8Array(sealed.header.length + last.length);
+    body.set(sealed.header);
+    body.set(last, sealed.header.length);
+    const response = await this.#post(mediaTypes.chunkedRequest, body, signal);
+    if (response.headers.get("content-type") !== mediaTypes.chunkedResponse || response.body === null) {
+      throw refusal(response.status);
+    }
+    return openStream(sealed, response.body);
+  }
+
+  async #post(contentType: string, body: Bytes, signal?: AbortSignal): Promise<Response> {
+    try {
+      return await this.#options.fetch(new URL("relay", this.#options.relayUrl), {
+        method: "POST",
+        redirect: "error",
+        headers: { "content-type": contentType },
+        body,
+        ...(signal === undefined ? {} : { signal }),
+      });
+    } catch (cause) {
+      if (signal?.aborted === true) throw new SottoError("aborted", "request was aborted", { cause });
+      throw new SottoError("relay-unreachable", "relay cannot be reached", { cause });
+    }
+  }
+}
+
+async function openStream(
+  sealed: SealedStream,
+  body: ReadableStream<Uint8Array>,
+): Promise<StreamedResponse> {
+  const events = responseEvents(sealed, body);
+  for (;;) {
+    const next = await events.next();
+    if (next.done === true) throw new SottoError("session-lost", "gateway gave no answer");
+    if (next.value.type === "head") {
+      const { status, headers } = next.value;
+      return { status, headers, content: contentOf(events) };
+    }
+  }
+}
+
+async function* contentOf(events: ReturnType<typeof responseEvents>): AsyncIterable<Bytes> {
+  for await (const event of events) if (event.type === "content") yield event.bytes;
+}
+
+async function* responseEvents(sealed: SealedStream, body: ReadableStream<Uint8Array>) {
+  const opener = sealed.createResponseOpener();
+  const parser = new ResponseParser();
+  const reader = body.getReader();
+  try {
+    for (;;) {
+      const next = await reader.read().catch((cause: unknown) => {
+        throw new SottoError("session-lost", "answer broke off", { cause });
+      });
+      if (next.done) break;
+      const chunks = await checked(() => opener.push(new Uint8Array(next.value)));
+      for (const chunk of chunks) yield* checkedSync(() => parser.push(chunk));
+    }
+    checkedSync(() => opener.finish());
+    yield* checkedSync(() => parser.finish());
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
+}
+
+async function checked<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    throw asSottoError(cause);
+  }
+}
+
+function checkedSync<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (cause) {
+    throw asSottoError(cause);
+  }
+}
+
+function asSottoError(cause: unknown): unknown {
+  if (!(cause instanceof CodedError) || cause instanceof SottoError) return cause;
+  if (cause.code === "truncated") return new SottoError("session-lost", "answer broke off", { cause });
+  return new SottoError("protocol-violation", `gateway: ${cause.message}`, { cause });
+}
+
+function refusal(status: number): SottoError {
+  if (status === 503 || status === 429) return new SottoError("busy", "service is busy");
+  return new SottoError("relay-refused", "relay or gateway refused the exchange");
+}

@@ -1,0 +1,2 @@
+export * from "./request-sender.ts";
+export * from "./request-server.ts";

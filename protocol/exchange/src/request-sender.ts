@@ -66,6 +66,7 @@ export async function sendRequest(session: ClientSession, request: SessionReques
     },
     { highWaterMark: 0 },
   );
-  const contentType = head.headers.find(([name]) => name === "content-type")?.[1] ?? "application/octet-stream";
+  const contentType =
+    head.headers.find(([name]) => name === "content-type")?.[1] ?? "application/octet-stream";
   return new Response(body, { status: head.status, headers: { "content-type": contentType } });
 }

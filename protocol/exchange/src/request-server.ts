@@ -18,7 +18,10 @@ export async function serveRequest(
     const response = await handler(asRequest(content, signal));
     const serializer = new ResponseSerializer();
     const contentType = response.headers.get("content-type");
-    let unsent = serializer.head(response.status, contentType === null ? [] : [["content-type", contentType]]);
+    let unsent = serializer.head(
+      response.status,
+      contentType === null ? [] : [["content-type", contentType]],
+    );
     if (response.body !== null) {
       for await (const chunk of response.body) {
         const piece = serializer.content(copyBytes(chunk));

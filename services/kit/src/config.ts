@@ -16,7 +16,8 @@ export function readConfig<Shape extends z.ZodObject>(
   const values: Record<string, string> = {};
   for (const [name, value] of Object.entries(env)) {
     if (!name.startsWith(prefix) || value === undefined) continue;
-    if (!known.has(name)) throw new ConfigError("unknown-variable", "environment: a variable with the prefix is unknown");
+    if (!known.has(name))
+      throw new ConfigError("unknown-variable", "environment: a variable with the prefix is unknown");
     // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
     if (/[\u0000-\u001f\u007f]/.test(value) || value.length > 4096) {
       throw new ConfigError("malformed", `environment: ${name} is too long or holds control characters`);

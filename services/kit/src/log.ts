@@ -1,9 +1,17 @@
 // Log events: a table compiled into each service. There is no way to write free text.
 
 /** A field is a number, a boolean, or one of the words listed. */
-export type EventTable = Readonly<Record<string, Readonly<Record<string, "number" | "boolean" | readonly string[]>>>>;
+export type EventTable = Readonly<
+  Record<string, Readonly<Record<string, "number" | "boolean" | readonly string[]>>>
+>;
 
-type Field<Kind> = Kind extends "number" ? number : Kind extends "boolean" ? boolean : Kind extends readonly (infer Word)[] ? Word : never;
+type Field<Kind> = Kind extends "number"
+  ? number
+  : Kind extends "boolean"
+    ? boolean
+    : Kind extends readonly (infer Word)[]
+      ? Word
+      : never;
 
 export type Log<Table extends EventTable> = <Kind extends keyof Table & string>(
   kind: Kind,
@@ -22,7 +30,9 @@ export function createLog<const Table extends EventTable>(
     for (const [name, allowed] of Object.entries(known)) {
       const value: unknown = Object.entries(fields).find(([key]) => key === name)?.[1];
       const fits =
-        typeof allowed === "string" ? typeof value === allowed : typeof value === "string" && allowed.includes(value);
+        typeof allowed === "string"
+          ? typeof value === allowed
+          : typeof value === "string" && allowed.includes(value);
       if (fits) line[name] = value;
     }
     write(`${JSON.stringify(line)}\n`);

@@ -31,7 +31,12 @@ export function serve(options: ServeOptions): Promise<RunningServer> {
   };
   const created = createAdaptorServer({
     fetch,
-    serverOptions: { maxHeaderSize: 16 * 1024, keepAliveTimeout: 60_000, headersTimeout: 15_000, requestTimeout: 60_000 },
+    serverOptions: {
+      maxHeaderSize: 16 * 1024,
+      keepAliveTimeout: 60_000,
+      headersTimeout: 15_000,
+      requestTimeout: 60_000,
+    },
   });
   if (!("closeIdleConnections" in created)) throw new Error("not an HTTP/1.1 server");
   const server: Server = created;

@@ -15,10 +15,13 @@ export function runService(name: string, start: () => Promise<Service>): void {
     process.stdout.write(`${JSON.stringify({ event, service: name, ...fields })}\n`);
   };
   const crash = (error: unknown): void => {
-    const code = error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "internal";
+    const code =
+      error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "internal";
     const config = error instanceof Error && error.name === "ConfigError";
     // A configuration error names variables, never values; any other message could hold anything.
-    process.stderr.write(`${JSON.stringify({ event: "crashed", service: name, code, ...(config ? { why: error.message } : {}) })}\n`);
+    process.stderr.write(
+      `${JSON.stringify({ event: "crashed", service: name, code, ...(config ? { why: error.message } : {}) })}\n`,
+    );
     process.exit(config ? exitConfig : exitSoftware);
   };
   process.on("uncaughtException", crash);

@@ -1,5 +1,5 @@
 // Field sections (RFC 9292 Section 3.6): names lowercase tokens, values without control characters.
-import { ByteReader, ByteWriter, type Bytes } from "@sotto/base";
+import { ByteReader, type Bytes, ByteWriter } from "@sotto/base";
 import { WireError } from "../wire-error.ts";
 import type { HeaderList, MessageLimits } from "./message.ts";
 
@@ -29,7 +29,8 @@ export function serializeFieldLines(fields: HeaderList): Bytes {
 export function readKnownSection(reader: ByteReader, limits: MessageLimits): HeaderList {
   if (reader.remaining === 0) return [];
   const length = reader.varint();
-  if (length > limits.maxSectionBytes) throw new WireError("too-large", "bhttp: field section over its limit");
+  if (length > limits.maxSectionBytes)
+    throw new WireError("too-large", "bhttp: field section over its limit");
   const lines = new ByteReader(reader.bytes(length));
   const fields: [string, string][] = [];
   while (lines.remaining > 0) fields.push(readField(lines, lines.varint(), fields.length, limits));
@@ -58,10 +59,12 @@ function readField(
   limits: MessageLimits,
 ): [string, string] {
   if (count >= limits.maxFields) throw new WireError("too-large", "bhttp: too many fields");
-  if (nameLength > limits.maxSectionBytes) throw new WireError("too-large", "bhttp: field name over its limit");
+  if (nameLength > limits.maxSectionBytes)
+    throw new WireError("too-large", "bhttp: field name over its limit");
   const name = decodeLatin1(reader.bytes(nameLength));
   const valueLength = reader.varint();
-  if (valueLength > limits.maxSectionBytes) throw new WireError("too-large", "bhttp: field value over its limit");
+  if (valueLength > limits.maxSectionBytes)
+    throw new WireError("too-large", "bhttp: field value over its limit");
   const value = decodeLatin1(reader.bytes(valueLength));
   checkField(name, value);
   return [name, value];
@@ -70,7 +73,8 @@ function readField(
 function checkField(name: string, value: string): void {
   if (!namePattern.test(name)) throw new WireError("malformed", "bhttp: field name is not a lowercase token");
   if (connectionFields.has(name)) throw new WireError("malformed", "bhttp: field belongs to a connection");
-  if (badValuePattern.test(value)) throw new WireError("malformed", "bhttp: field value holds a forbidden character");
+  if (badValuePattern.test(value))
+    throw new WireError("malformed", "bhttp: field value holds a forbidden character");
 }
 
 /** One byte a character, as fields travel (RFC 9110 Section 5.5). */

@@ -1,5 +1,5 @@
 // Binary HTTP requests, known- and indeterminate-length (RFC 9292 Sections 3.1 to 3.4).
-import { ByteReader, ByteWriter, type Bytes, concatBytes, isAllZero } from "@sotto/base";
+import { ByteReader, type Bytes, ByteWriter, concatBytes, isAllZero } from "@sotto/base";
 import { strictly, WireError } from "../wire-error.ts";
 import {
   decodeLatin1,
@@ -52,7 +52,8 @@ export function parseRequest(bytes: Uint8Array, limits: MessageLimits = defaultM
     const scheme = readControl(reader, schemePattern);
     const authority = readControl(reader, visiblePattern);
     const path = readControl(reader, visiblePattern);
-    const rest = kind === framing.knownRequest ? readKnown(reader, limits) : readIndeterminate(reader, limits);
+    const rest =
+      kind === framing.knownRequest ? readKnown(reader, limits) : readIndeterminate(reader, limits);
     if (!isAllZero(reader.rest())) throw new WireError("trailing-bytes", "bhttp: padding is not zero");
     return { method, scheme, authority, path, ...rest };
   });
@@ -70,7 +71,8 @@ function readControl(reader: ByteReader, pattern: RegExp): string {
   const length = reader.varint();
   if (length > maxControlBytes) throw new WireError("too-large", "bhttp: control data over its limit");
   const text = decodeLatin1(reader.bytes(length));
-  if (!pattern.test(text)) throw new WireError("malformed", "bhttp: control data holds a forbidden character");
+  if (!pattern.test(text))
+    throw new WireError("malformed", "bhttp: control data holds a forbidden character");
   return text;
 }
 

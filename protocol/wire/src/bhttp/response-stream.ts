@@ -1,5 +1,5 @@
 // Responses that are written and read as they come (RFC 9292 Section 3.2).
-import { ByteReader, ByteWriter, type Bytes, concatBytes, EncodingError, isAllZero } from "@sotto/base";
+import { ByteReader, type Bytes, ByteWriter, concatBytes, EncodingError, isAllZero } from "@sotto/base";
 import { WireError } from "../wire-error.ts";
 import { readIndeterminateSection, readKnownSection, serializeFieldLines } from "./field-section.ts";
 import { defaultMessageLimits, framing, type HeaderList, type MessageLimits } from "./message.ts";
@@ -83,7 +83,8 @@ export class ResponseParser {
       } catch (cause) {
         if (!(cause instanceof EncodingError)) throw cause;
         this.#step = before;
-        if (cause.code !== "truncated") throw new WireError("malformed", `bhttp: ${cause.message}`, { cause });
+        if (cause.code !== "truncated")
+          throw new WireError("malformed", `bhttp: ${cause.message}`, { cause });
         if (final) throw new WireError("truncated", "bhttp: response ends early", { cause });
         if (this.#buffer.length - offset > this.#limits.maxSectionBytes + 64) {
           throw new WireError("too-large", "bhttp: field section over its limit");

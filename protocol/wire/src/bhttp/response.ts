@@ -1,5 +1,5 @@
 // Whole binary HTTP responses, known- and indeterminate-length (RFC 9292 Sections 3.1 to 3.5).
-import { ByteReader, ByteWriter, type Bytes, isAllZero } from "@sotto/base";
+import { ByteReader, type Bytes, ByteWriter, isAllZero } from "@sotto/base";
 import { strictly, WireError } from "../wire-error.ts";
 import { readIndeterminateSection, readKnownSection, serializeFieldLines } from "./field-section.ts";
 import {
@@ -32,7 +32,10 @@ export function serializeResponse(response: BinaryResponse): Bytes {
 }
 
 /** Reads a whole response of either form; throws `WireError` (RFC 9292 Section 3). */
-export function parseResponse(bytes: Uint8Array, limits: MessageLimits = defaultMessageLimits): BinaryResponse {
+export function parseResponse(
+  bytes: Uint8Array,
+  limits: MessageLimits = defaultMessageLimits,
+): BinaryResponse {
   return strictly("bhttp", () => {
     const reader = new ByteReader(bytes);
     const kind = reader.varint();

@@ -1,1 +1,26 @@
-export {};
+export { AttestationError, type AttestationErrorCode } from "./attestation-error.ts";
+export * from "./evidence-bundle.ts";
+export type { PlatformPolicy } from "./platform-policy.ts";
+export { type AmdRoots, amdRoots, type SimulatedRoots } from "./roots.ts";
+export * from "./session-binding.ts";
+export * from "./snp/certificate-table.ts";
+export {
+  type GenuineClaims,
+  type SimulatedClaims,
+  type SnpClaims,
+  type SnpEvidence,
+  verifySimulatedEvidence,
+  verifySnpEvidence,
+} from "./snp/evidence.ts";
+export * from "./snp/layout.ts";
+export { parseSnpReport, type SnpReport } from "./snp/report.ts";
+export {
+  type DevelopmentPolicy,
+  type ProductionPolicy,
+  productionPolicy,
+  type TrustPolicy,
+  type TrustSettings,
+  trustSettingsSchema,
+} from "./trust-policy.ts";
+export { type Check, type CheckStatus, concludeVerdict, type Verdict } from "./verdict.ts";
+export { appraiseNode, type NodeAppraisal, type NodeClaim, VerifiedNode, verifyNode } from "./verify-node.ts";

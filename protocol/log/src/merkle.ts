@@ -69,17 +69,19 @@ export type InclusionClaim = {
 
 /** Checks an audit path; throws `LogError` with `not-included` (RFC 9162 Section 2.1.3.2). */
 export function verifyInclusion(claim: InclusionClaim): void {
-  const { index, size, leaf, proof, root } = claim;
-  const refuse = (): never => {
-    throw new LogError("not-included", "inclusion proof does not lead to the root");
-  };
-  if (leaf.length !== 32 || root.length !== 32) refuse();
-  if (!isSize(index) || !isSize(size) || index >= size || proof.some((hash) => hash.length !== 32)) refuse();
+  if (!equalBytes(inclusionRoot(claim), claim.root)) throw notIncluded();
+}
+
+/** The root that an audit path leads to, whatever it is worth; throws `LogError` with `not-included`. */
+export function inclusionRoot(claim: Omit<InclusionClaim, "root">): Bytes {
+  const { index, size, leaf, proof } = claim;
+  if (!isSize(index) || !isSize(size) || index >= size) throw notIncluded();
+  if (leaf.length !== 32 || proof.some((hash) => hash.length !== 32)) throw notIncluded();
   let fn = index;
   let sn = size - 1;
   let hash = leaf;
   for (const sibling of proof) {
-    if (sn === 0) refuse();
+    if (sn === 0) throw notIncluded();
     if (fn % 2 === 1 || fn === sn) {
       hash = nodeHash(sibling, hash);
       while (fn % 2 === 0 && fn !== 0) {
@@ -90,7 +92,12 @@ export function verifyInclusion(claim: InclusionClaim): void {
     fn = Math.floor(fn / 2);
     sn = Math.floor(sn / 2);
   }
-  if (sn !== 0 || !equalBytes(hash, root)) refuse();
+  if (sn !== 0) throw notIncluded();
+  return hash;
+}
+
+function notIncluded(): LogError {
+  return new LogError("not-included", "inclusion proof does not lead to the root");
 }
 
 export type ConsistencyClaim = {
@@ -108,14 +115,13 @@ export function verifyConsistency(claim: ConsistencyClaim): void {
     throw new LogError("inconsistent", "consistency proof does not join the two trees");
   };
   if (!isSize(oldSize) || !isSize(newSize) || oldSize > newSize) refuse();
-  if (claim.proof.some((hash) => hash.length !== 32))
-    refuse();
+  if (claim.proof.some((hash) => hash.length !== 32)) refuse();
+  // Every tree continues the empty one; there is nothing to prove, and callers must not think there was.
+  if (oldSize === 0) refuse();
   if (oldSize === newSize) {
     if (claim.proof.length > 0 || !equalBytes(oldRoot, newRoot)) refuse();
     return;
   }
-  // Every tree continues the empty one; there is nothing to prove, and callers must not think there was.
-  if (oldSize === 0) refuse();
   // A tree whose size is a power of two is a node of the new one, and so left out of the proof.
   const proof = isPowerOfTwo(oldSize) ? [oldRoot, ...claim.proof] : claim.proof;
   let fn = oldSize - 1;

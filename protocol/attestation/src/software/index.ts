@@ -1,0 +1,1 @@
+export { developmentPolicy, parseSimulatedRoot } from "./policy.ts";

@@ -18,6 +18,7 @@ import {
   checkTcbFloor,
   checkVmpl,
 } from "./platform-policy.ts";
+import { rootOrigin } from "./roots.ts";
 import { type SessionBinding, sessionLeaf, verifyBinding } from "./session-binding.ts";
 import { verifyEndorsement } from "./snp/endorsement.ts";
 import {

@@ -1,0 +1,152 @@
+// The OpenAI-shaped question that Sotto accepts: text only, stateless, bounded.
+import { CodedError, decodeUtf8, EncodingError } from "@sotto/base";
+import { z } from "zod";
+
+export type ChatErrorCode = "malformed" | "too-large" | "text-only" | "unsupported-parameter";
+
+/** A question that is refused before anything is done with it; clients see the code with status 400. */
+export class ChatError extends CodedError<ChatErrorCode> {}
+
+export type ChatMessage = { readonly role: "system" | "user" | "assistant"; readonly content: string };
+
+/** A question after checking; parameters that were not given are undefined. */
+export type ChatRequest = {
+  readonly model: string | undefined;
+  readonly messages: readonly ChatMessage[];
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+  readonly maxTokens: number | undefined;
+  readonly temperature: number | undefined;
+  readonly topP: number | undefined;
+  readonly stop: readonly string[];
+  readonly seed: number | undefined;
+};
+
+export const maxChatBytes = 512 * 1024;
+const maxMessages = 1024;
+
+const textOnly = "only text is supported: images, audio and files are refused, and were not sent";
+const mediaParts = new Set([
+  "image_url",
+  "input_image",
+  "image",
+  "input_audio",
+  "audio",
+  "file",
+  "input_file",
+  "video_url",
+  "video",
+]);
+
+const part = z.looseObject({ type: z.string(), text: z.string().optional() });
+const message = z.looseObject({
+  role: z.enum(["system", "developer", "user", "assistant"]),
+  content: z.union([z.string(), z.array(part).max(256)]),
+});
+const schema = z.looseObject({
+  model: z.string().max(256).nullish(),
+  messages: z.array(message).min(1).max(maxMessages),
+  stream: z.boolean().nullish(),
+  stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
+  max_tokens: z.number().int().min(1).max(1_000_000).nullish(),
+  max_completion_tokens: z.number().int().min(1).max(1_000_000).nullish(),
+  temperature: z.number().min(0).max(2).nullish(),
+  top_p: z.number().gt(0).max(1).nullish(),
+  stop: z.union([z.string().min(1).max(256), z.array(z.string().min(1).max(256)).max(4)]).nullish(),
+  seed: z.number().int().nullish(),
+  n: z.literal(1).nullish(),
+});
+
+// What would change the answer and is not done here is refused rather than ignored.
+const refused = [
+  "tools",
+  "tool_choice",
+  "functions",
+  "function_call",
+  "logprobs",
+  "top_logprobs",
+  "logit_bias",
+  "response_format",
+  "web_search_options",
+  "prediction",
+] as const;
+
+/** Reads a question of `/v1/chat/completions`; throws `ChatError`. */
+export function parseChatRequest(bytes: Uint8Array): ChatRequest {
+  if (bytes.length > maxChatBytes) throw new ChatError("too-large", "question is larger than 512 KiB");
+  const value = parseJson(bytes);
+  refuseMedia(value);
+  refuseParameters(value);
+  const checked = schema.safeParse(value);
+  if (!checked.success) {
+    const where = checked.error.issues[0]?.path.filter((key) => typeof key === "string")[0];
+    const name = where !== undefined && where in schema.shape ? where : "request";
+    throw new ChatError("malformed", `${name}: not as the OpenAI API has it`);
+  }
+  const { data } = checked;
+  return {
+    model: data.model ?? undefined,
+    messages: data.messages.map(({ role, content }) => ({
+      role: role === "developer" ? "system" : role,
+      content: typeof content === "string" ? content : content.map(({ text }) => text ?? "").join("\n"),
+    })),
+    stream: data.stream === true,
+    includeUsage: data.stream_options?.include_usage === true,
+    maxTokens: data.max_completion_tokens ?? data.max_tokens ?? undefined,
+    temperature: data.temperature ?? undefined,
+    topP: data.top_p ?? undefined,
+    stop: typeof data.stop === "string" ? [data.stop] : (data.stop ?? []),
+    seed: data.seed ?? undefined,
+  };
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(decodeUtf8(bytes));
+  } catch (cause) {
+    const format = cause instanceof EncodingError ? "utf-8" : "json";
+    throw new ChatError("malformed", `request: not ${format}`, { cause });
+  }
+}
+
+function refuseMedia(value: unknown): void {
+  if (!isObject(value)) return;
+  const modalities = value.modalities;
+  if (value.audio !== undefined && value.audio !== null) throw new ChatError("text-only", textOnly);
+  if (Array.isArray(modalities) && modalities.some((modality) => modality !== "text")) {
+    throw new ChatError("text-only", textOnly);
+  }
+  for (const item of Array.isArray(value.messages) ? value.messages : []) {
+    const content: unknown = isObject(item) ? item.content : undefined;
+    for (const piece of Array.isArray(content) ? content : []) {
+      const type: unknown = isObject(piece) ? piece.type : undefined;
+      if (type === "text") continue;
+      if (typeof type === "string" && mediaParts.has(type)) throw new ChatError("text-only", textOnly);
+      throw new ChatError("malformed", "messages: a content part is of an unknown type");
+    }
+  }
+}
+
+function refuseParameters(value: unknown): void {
+  if (!isObject(value)) return;
+  for (const name of refused) {
+    const given = value[name];
+    const harmless =
+      given === undefined ||
+      given === null ||
+      given === false ||
+      (Array.isArray(given) && given.length === 0) ||
+      (name === "response_format" && isObject(given) && given.type === "text");
+    if (!harmless) throw new ChatError("unsupported-parameter", `${name}: not supported`);
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The body of an error as clients of the OpenAI API read it; `message` must hold nothing from outside. */
+export function openAiError(code: string, status: number, message?: string): object {
+  const type = status < 500 ? "invalid_request_error" : "api_error";
+  return { error: { message: message ?? code.replaceAll("-", " "), type, param: null, code } };
+}

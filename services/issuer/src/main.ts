@@ -1,0 +1,37 @@
+// The issuer's process.
+import { decodeHex } from "@sotto/base";
+import { createIssuerKey } from "@sotto/credentials/issuer";
+import { createLog, runService, serve } from "@sotto/kit";
+import { loadConfig } from "./config.ts";
+import { createIssuer } from "./issuer.ts";
+import { openQuotaStore } from "./quota-store.ts";
+
+runService("issuer", async () => {
+  const config = loadConfig();
+  const log = createLog({ issued: { tokens: ["1", "2-16", "17-64"] }, failed: {} });
+  const quota = openQuotaStore(config.dataFile);
+  const handler = createIssuer({
+    keys: config.keys.map(({ privateKeyPem, ...times }) => ({
+      key: createIssuerKey(privateKeyPem),
+      ...times,
+    })),
+    accounts: config.accounts.map(({ id, secretSha256 }) => ({ id, secretDigest: decodeHex(secretSha256) })),
+    quota,
+    quotaPerDay: config.quotaPerDay,
+    clock: Date.now,
+    onIssued: (count) => log("issued", { tokens: count === 1 ? "1" : count <= 16 ? "2-16" : "17-64" }),
+  });
+  const server = await serve({
+    handler,
+    port: config.port,
+    maxBodyBytes: 64 * 1024,
+    onFailure: () => log("failed", {}),
+  });
+  return {
+    address: server.address,
+    close: async () => {
+      await server.close();
+      quota.close();
+    },
+  };
+});

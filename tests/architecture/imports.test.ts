@@ -54,7 +54,9 @@ test("the rules name only what exists, and everything that exists", () => {
     const tier = ["protocol", "clients", "services"].find((name) => existsSync(join(root, name, folder)));
     const manifest = JSON.parse(readFileSync(join(root, tier ?? "", folder, "package.json"), "utf8"));
     assert.deepEqual(
-      Object.keys(manifest.dependencies).filter((name) => !name.startsWith("@sotto/")).sort(),
+      Object.keys(manifest.dependencies)
+        .filter((name) => !name.startsWith("@sotto/"))
+        .sort(),
       Object.keys(packages).sort(),
       `${folder}/package.json lists exactly its third-party packages`,
     );
@@ -74,13 +76,16 @@ test("what is imported is declared in the folder's package.json, and nothing els
         .filter((name) => name.startsWith("@sotto/")),
     );
     assert.deepEqual(declared.sort(), [...used].sort(), `${folder}/package.json declares what it uses`);
-    for (const name of declared) assert.ok(rule.may.includes(name.slice("@sotto/".length)), `${folder}: ${name}`);
+    for (const name of declared)
+      assert.ok(rule.may.includes(name.slice("@sotto/".length)), `${folder}: ${name}`);
   }
 });
 
 test("no deep imports into another package", () => {
   assert.deepEqual(
-    violations((_source, from) => (/^@sotto\/[a-z]+\/src/.test(from) ? "import the package, not its files" : undefined)),
+    violations((_source, from) =>
+      /^@sotto\/[a-z]+\/src/.test(from) ? "import the package, not its files" : undefined,
+    ),
     [],
   );
 });
@@ -91,9 +96,11 @@ test("protocol/ is bytes in, values out", () => {
     .flatMap(({ path, text, imports }) => {
       const why: string[] = [];
       const node = imports.some(({ from }) => from.startsWith("node:"));
-      if (node && !path.endsWith(".node.ts") && !path.includes("protocol/ratls/")) why.push("imports node: outside *.node.ts");
+      if (node && !path.endsWith(".node.ts") && !path.includes("protocol/ratls/"))
+        why.push("imports node: outside *.node.ts");
       if (/\bconsole\.|\bprocess\.env\b/.test(text)) why.push("prints or reads the environment");
-      if (/from "node:(net|http|https|http2|dgram|fs|child_process)/.test(text)) why.push("opens sockets or files");
+      if (/from "node:(net|http|https|http2|dgram|fs|child_process)/.test(text))
+        why.push("opens sockets or files");
       return why.map((reason) => `${path}: ${reason}`);
     });
   assert.deepEqual(found, []);
@@ -101,7 +108,10 @@ test("protocol/ is bytes in, values out", () => {
 
 test("only config.ts reads the environment", () => {
   const found = production
-    .filter(({ tier, path, text }) => tier !== "clients" && !path.endsWith("/config.ts") && /process\.env\b/.test(text))
+    .filter(
+      ({ tier, path, text }) =>
+        tier !== "clients" && !path.endsWith("/config.ts") && /process\.env\b/.test(text),
+    )
     .map(({ path }) => path);
   assert.deepEqual(found, []);
 });

@@ -19,9 +19,15 @@ export const rules: Readonly<Record<string, Rule>> = {
   cli: { may: ["base", "sdk", "proxy"], because: "there is one verifier, the SDK's" },
   kit: { may: ["base"], because: "the process shell knows no protocol" },
   relay: { may: ["base", "kit"], because: "the relay must be unable to read what it forwards" },
-  gateway: { may: ["base", "kit", "wire", "credentials"], because: "the gateway sees ciphertext and tokens only" },
+  gateway: {
+    may: ["base", "kit", "wire", "credentials"],
+    because: "the gateway sees ciphertext and tokens only",
+  },
   issuer: { may: ["base", "kit", "credentials"], because: "the issuer must not see requests" },
-  attester: { may: ["base", "kit", "attestation"], because: "it turns sessions into evidence and reads neither" },
+  attester: {
+    may: ["base", "kit", "attestation"],
+    because: "it turns sessions into evidence and reads neither",
+  },
   orchestrator: {
     may: ["base", "kit", "attester", "wire", "log", "attestation", "ratls", "chat", "exchange"],
     because: "who holds text must not learn who paid",

@@ -13,7 +13,8 @@ export type Source = {
   readonly imports: readonly { readonly from: string; readonly line: number }[];
 };
 
-const importPattern = /(?:^|\n)\s*(?:import|export)\s[^;]*?from\s+"([^"]+)"|import\(\s*"([^"]+)"\s*\)|(?:^|\n)\s*import\s+"([^"]+)"/g;
+const importPattern =
+  /(?:^|\n)\s*(?:import|export)\s[^;]*?from\s+"([^"]+)"|import\(\s*"([^"]+)"\s*\)|(?:^|\n)\s*import\s+"([^"]+)"/g;
 
 /** Every TypeScript file of the house, with its imports. */
 export function readSources(): Source[] {

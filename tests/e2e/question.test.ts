@@ -49,7 +49,11 @@ test("stack.json names role, pid and address of every process", () => {
     "proxy",
   ];
   for (const role of wanted) assert.ok(roles.includes(role), role);
-  assert.equal(new Set(stack.parts.map(({ pid }) => pid)).size, stack.parts.length, "each is its own process");
+  assert.equal(
+    new Set(stack.parts.map(({ pid }) => pid)).size,
+    stack.parts.length,
+    "each is its own process",
+  );
   for (const { pid } of stack.parts) process.kill(pid, 0);
 });
 
@@ -99,7 +103,11 @@ test("the openai package streams through the local endpoint", async () => {
 });
 
 test("curl -N streams through the local endpoint", async () => {
-  const body = JSON.stringify({ model: "default", stream: true, messages: [{ role: "user", content: "Hello" }] });
+  const body = JSON.stringify({
+    model: "default",
+    stream: true,
+    messages: [{ role: "user", content: "Hello" }],
+  });
   const child = spawn("curl", [
     "-sSN",
     `${stack.endpoint}/v1/chat/completions`,
@@ -138,10 +146,19 @@ test("sotto verify --json lists every check; simulated passes the development po
     assert.ok(["pass", "fail", "skip"].includes(check.status));
   }
   const ids: string[] = verification.checks.map(({ id }: { id: string }) => id);
-  for (const id of ["snp.chain", "snp.signature", "binding.report-data", "release.logged", "release.measurement"]) {
+  for (const id of [
+    "snp.chain",
+    "snp.signature",
+    "binding.report-data",
+    "release.logged",
+    "release.measurement",
+  ]) {
     assert.ok(ids.includes(id), id);
   }
-  assert.ok(ids.some((id) => id.startsWith("peers.0.")), "the predictor is judged too");
+  assert.ok(
+    ids.some((id) => id.startsWith("peers.0.")),
+    "the predictor is judged too",
+  );
   const production = await sotto(stack, ["verify", "--json", "--policy", "production"]);
   assert.equal(production.code, 10);
   const refused = JSON.parse(production.stdout);
@@ -190,7 +207,11 @@ test("the local endpoint refuses other hosts, other origins and other content ty
     }).end();
   });
   assert.equal(statusWithHost, 421);
-  const foreign = await fetch(url, { method: "POST", headers: { ...json, origin: "https://evil.example" }, body });
+  const foreign = await fetch(url, {
+    method: "POST",
+    headers: { ...json, origin: "https://evil.example" },
+    body,
+  });
   assert.equal(foreign.status, 403);
   const form = await fetch(url, { method: "POST", headers: { "content-type": "text/plain" }, body });
   assert.equal(form.status, 415);

@@ -76,7 +76,11 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   };
 }
 
-export type CommandResult = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
+export type CommandResult = {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+};
 
 /** Runs `sotto` against a stack and collects what it says. */
 export function sotto(

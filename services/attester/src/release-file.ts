@@ -1,0 +1,30 @@
+// The release statement and its proof, as the host provides them: they prove themselves, so they need not be measured.
+import { readFileSync, statSync } from "node:fs";
+import { type Bytes, CodedError, decodeBase64, encodeUtf8 } from "@sotto/base";
+import { z } from "zod";
+
+export type LoggedRelease = { readonly statement: Bytes; readonly proof: Bytes };
+
+/** The release file cannot be used. */
+export class ReleaseFileError extends CodedError<"unreadable"> {}
+
+const schema = z.strictObject({ statement: z.base64().max(128 * 1024), proof: z.string().max(64 * 1024) });
+
+/** Reads the file when it has changed, so that renewed proofs are used as they come. */
+export function openReleaseFile(path: string): () => LoggedRelease {
+  let stamp = -1;
+  let current: LoggedRelease | undefined;
+  return () => {
+    try {
+      const { mtimeMs } = statSync(path);
+      if (current === undefined || mtimeMs !== stamp) {
+        const { statement, proof } = schema.parse(JSON.parse(readFileSync(path, "utf8")));
+        current = { statement: decodeBase64(statement), proof: encodeUtf8(proof) };
+        stamp = mtimeMs;
+      }
+      return current;
+    } catch (cause) {
+      throw new ReleaseFileError("unreadable", "release file: unreadable", { cause });
+    }
+  };
+}

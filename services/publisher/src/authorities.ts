@@ -1,0 +1,29 @@
+// Who may put what into the log: for each kind of statement, so many of these keys.
+import { type Bytes, encodeUtf8 } from "@sotto/base";
+import { LogError, parseNote, parseStatement, type Verifier, verifyNote } from "@sotto/log";
+
+export type Authorities = Readonly<
+  Record<string, { readonly keys: readonly Verifier[]; readonly threshold: number } | undefined>
+>;
+
+/** The entry in a submission that enough authorities signed; throws `LogError`. */
+export async function admitStatement(submission: string, authorities: Authorities): Promise<Bytes> {
+  const note = parseNote(submission);
+  const entry = encodeUtf8(note.text.slice(0, -1));
+  const { kind } = parseStatement(entry);
+  const allowed = authorities[kind];
+  const signers = allowed === undefined ? [] : await verifyNote(note, allowed.keys);
+  if (allowed === undefined || signers.length < allowed.threshold) {
+    throw new LogError("bad-signature", "submission: not signed by enough authorities");
+  }
+  return entry;
+}
+
+/** Checks that a directory is signed by its authority; throws `LogError`. */
+export async function admitDirectory(text: string, authorities: Authorities): Promise<void> {
+  const allowed = authorities.directory;
+  const signers = allowed === undefined ? [] : await verifyNote(parseNote(text), allowed.keys);
+  if (allowed === undefined || signers.length < allowed.threshold) {
+    throw new LogError("bad-signature", "directory: not signed by enough authorities");
+  }
+}

@@ -1,0 +1,36 @@
+// The publisher's process.
+import { createLog, runService, serve } from "@sotto/kit";
+import { loadConfig } from "./config.ts";
+import { createCosigner } from "./cosigner.ts";
+import { openFileStore } from "./file-store.ts";
+import { createPublisher } from "./publisher.ts";
+import { openSequencer } from "./sequencer.ts";
+
+const witnessTimeoutMs = 2000;
+const refreshMs = 60_000;
+
+runService("publisher", async () => {
+  const config = loadConfig();
+  const log = createLog({ failed: {}, "refresh-failed": {} });
+  const store = openFileStore(config.folder);
+  const cosign = createCosigner({ witnesses: config.witnesses, fetch, timeoutMs: witnessTimeoutMs });
+  const sequencer = openSequencer({ signer: config.signer, store, policy: config.policy, cosign });
+  const refresh = (): void => void sequencer.refresh().catch(() => log("refresh-failed", {}));
+  refresh();
+  const timer = setInterval(refresh, refreshMs);
+  const handler = createPublisher({ sequencer, store, authorities: config.authorities });
+  const server = await serve({
+    handler,
+    port: config.port,
+    maxBodyBytes: 512 * 1024,
+    onFailure: () => log("failed", {}),
+  });
+  return {
+    address: server.address,
+    close: async () => {
+      clearInterval(timer);
+      await server.close();
+      store.close();
+    },
+  };
+});

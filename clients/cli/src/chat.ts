@@ -18,7 +18,11 @@ export function chatCommand(): Command {
     .description("ask one question, or talk when no question is given; nothing is kept")
     .argument("[question...]", "the question; - reads it from standard input")
     .option("--stack <folder>", "state folder of a running stack")
-    .addOption(new Option("--policy <name>", "what to accept").choices(["development", "production"]).default("development"))
+    .addOption(
+      new Option("--policy <name>", "what to accept")
+        .choices(["development", "production"])
+        .default("development"),
+    )
     .option("--max-tokens <number>", "longest answer")
     .option("--json", "print the whole answer as one line of JSON")
     .action(async (words: string[], options: ChatOptions) => {
@@ -57,7 +61,11 @@ async function talk(privateFetch: PrivateFetch, options: ChatOptions): Promise<v
   }
 }
 
-async function answer(privateFetch: PrivateFetch, messages: readonly Message[], options: ChatOptions): Promise<string> {
+async function answer(
+  privateFetch: PrivateFetch,
+  messages: readonly Message[],
+  options: ChatOptions,
+): Promise<string> {
   const stream = options.json !== true;
   const response = await privateFetch(`${privateFetch.baseUrl}/chat/completions`, {
     method: "POST",
@@ -103,13 +111,15 @@ async function refusalOf(response: Response): Promise<SottoError> {
   const body: unknown = await response.json().catch(() => undefined);
   const error = typeof body === "object" && body !== null && "error" in body ? body.error : undefined;
   const message =
-    typeof error === "object" && error !== null && "message" in error ? String(error.message) : "request refused";
+    typeof error === "object" && error !== null && "message" in error
+      ? String(error.message)
+      : "request refused";
   return new SottoError(response.status < 500 ? "unsupported-request" : "session-lost", printable(message));
 }
 
 // A model's text must not drive the terminal.
 function printable(text: string): string {
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "");
+  return text.replace(/\p{Cc}/gu, (character) => (character === "\n" || character === "\t" ? character : ""));
 }
 
 async function readInput(): Promise<string> {

@@ -1,9 +1,15 @@
 // Finds the stack that commands talk to: `--stack`, or the one that `npm start` runs in this clone.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { createPrivateFetch, openFileTokenStore, type PrivateFetch, parseClientSettings, SottoError } from "@sotto/sdk";
-import { developmentPolicy } from "@sotto/sdk/development";
 import { systemRandom } from "@sotto/base";
+import {
+  createPrivateFetch,
+  openFileTokenStore,
+  type PrivateFetch,
+  parseClientSettings,
+  SottoError,
+} from "@sotto/sdk";
+import { developmentPolicy } from "@sotto/sdk/development";
 
 export type ConnectionOptions = { readonly stack?: string; readonly policy?: "development" | "production" };
 

@@ -2,9 +2,9 @@
 import { Command } from "commander";
 import { chatCommand } from "./chat.ts";
 import { proxyCommand } from "./proxy.ts";
+import { exitCodes, reportFailure } from "./terminal.ts";
 import { upCommand } from "./up.ts";
 import { verifyCommand } from "./verify.ts";
-import { exitCodes, reportFailure } from "./terminal.ts";
 
 const program = new Command("sotto")
   .description("Private AI that nobody but you can read")

@@ -16,7 +16,11 @@ export function proxyCommand(): Command {
     .description("serve the OpenAI API on this machine's loopback address")
     .option("--stack <folder>", "state folder of a running stack")
     .option("--port <number>", "port to listen on, 0 for a free one", parsePort, 8787)
-    .addOption(new Option("--policy <name>", "what to accept").choices(["development", "production"]).default("development"))
+    .addOption(
+      new Option("--policy <name>", "what to accept")
+        .choices(["development", "production"])
+        .default("development"),
+    )
     .option("--json", "print events as JSON lines")
     .action(async (options: ProxyOptions) => {
       const privateFetch = connect(options);

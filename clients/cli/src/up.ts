@@ -14,6 +14,8 @@ export function upCommand(): Command {
       const entry = join(import.meta.dirname, "..", "..", "..", "tools", "up", "src", "main.ts");
       const child = spawn(process.execPath, [entry, ...command.args], { stdio: "inherit" });
       for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => child.kill(signal));
-      process.exitCode = await new Promise<number>((resolve) => child.on("exit", (code) => resolve(code ?? 1)));
+      process.exitCode = await new Promise<number>((resolve) =>
+        child.on("exit", (code) => resolve(code ?? 1)),
+      );
     });
 }

@@ -1,6 +1,7 @@
 // `sotto verify`: opens a session, checks everything, sends no question, and says what was found.
-import { Command, Option } from "commander";
+
 import type { Verification } from "@sotto/sdk";
+import { Command, Option } from "commander";
 import { connect } from "./connection.ts";
 import { exitCodes, paint } from "./terminal.ts";
 
@@ -14,13 +15,19 @@ export function verifyCommand(): Command {
   return new Command("verify")
     .description("check the hardware evidence, the log and the session, and show every check")
     .option("--stack <folder>", "state folder of a running stack")
-    .addOption(new Option("--policy <name>", "what to accept").choices(["development", "production"]).default("development"))
+    .addOption(
+      new Option("--policy <name>", "what to accept")
+        .choices(["development", "production"])
+        .default("development"),
+    )
     .option("--json", "print one line of JSON, with the raw evidence")
     .action(async (options: VerifyOptions) => {
       const privateFetch = connect(options);
       try {
         const verification = await privateFetch.verify();
-        process.stdout.write(options.json === true ? `${JSON.stringify(verification)}\n` : page(verification));
+        process.stdout.write(
+          options.json === true ? `${JSON.stringify(verification)}\n` : page(verification),
+        );
         process.exitCode = verification.overall === "refused" ? exitCodes.refused : exitCodes.ok;
       } finally {
         privateFetch.close();
@@ -39,7 +46,9 @@ function page(verification: Verification): string {
   );
   const tail: string[] = [];
   if (verification.node !== undefined) {
-    tail.push(`  node         ${verification.node.role} ${verification.node.version}, picked from the directory`);
+    tail.push(
+      `  node         ${verification.node.role} ${verification.node.version}, picked from the directory`,
+    );
     tail.push(`  measurement  ${verification.node.measurement}`);
     for (const { version, measurement } of verification.node.predictors) {
       tail.push(`  predictor    ${version}, ${measurement}`);

@@ -1,5 +1,10 @@
 // The file that tells a client where a deployment is and what to hold it to.
-import { productionPolicy, type TrustPolicy, type TrustSettings, trustSettingsSchema } from "@sotto/attestation";
+import {
+  productionPolicy,
+  type TrustPolicy,
+  type TrustSettings,
+  trustSettingsSchema,
+} from "@sotto/attestation";
 import { z } from "zod";
 import { SottoError } from "./sotto-error.ts";
 

@@ -9,7 +9,7 @@ import {
   parseStatement,
   verifyLoggedEntry,
 } from "@sotto/log";
-import { kemId, type KeyConfig, parseKeyConfigList } from "@sotto/wire";
+import { type KeyConfig, kemId, parseKeyConfigList } from "@sotto/wire";
 import { SottoError } from "./sotto-error.ts";
 
 /** What a client needs to know of a deployment, every key of it proved to stand in the log. */
@@ -74,7 +74,9 @@ export class DirectorySource {
   async #fetchText(): Promise<string> {
     let response: Response;
     try {
-      response = await this.#options.fetch(new URL("directory", this.#options.relayUrl), { redirect: "error" });
+      response = await this.#options.fetch(new URL("directory", this.#options.relayUrl), {
+        redirect: "error",
+      });
     } catch (cause) {
       throw new SottoError("relay-unreachable", "relay cannot be reached", { cause });
     }
@@ -123,7 +125,8 @@ export class DirectorySource {
     }
     const wanted = this.#options.postQuantumRequests === true ? kemId.mlkem768X25519 : kemId.x25519;
     const config = parseKeyConfigList(list).find((candidate) => candidate.kemId === wanted);
-    if (config === undefined) throw new SottoError("directory-refused", "directory: no request key of the wanted kind");
+    if (config === undefined)
+      throw new SottoError("directory-refused", "directory: no request key of the wanted kind");
     return config;
   }
 }
@@ -139,7 +142,8 @@ async function issuerKeys(
     if (!logged.has(digestOf(spki))) {
       throw new SottoError("directory-refused", "directory: issuer key is not in the log");
     }
-    if (nowMs >= key.notBefore * 1000 && nowMs < key.notAfter * 1000) keys.push(await importIssuerPublicKey(spki));
+    if (nowMs >= key.notBefore * 1000 && nowMs < key.notAfter * 1000)
+      keys.push(await importIssuerPublicKey(spki));
   }
   if (keys.length === 0) throw new SottoError("directory-refused", "directory: no issuer key is valid now");
   return keys;

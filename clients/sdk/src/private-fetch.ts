@@ -1,5 +1,5 @@
 // The SDK's front door: a `fetch` whose requests nobody but an attested, logged service can read.
-import { type TrustPolicy, type Verdict } from "@sotto/attestation";
+import type { TrustPolicy, Verdict } from "@sotto/attestation";
 import { type Bytes, type Clock, type Random, systemRandom } from "@sotto/base";
 import { ChatError, openAiError, parseChatRequest } from "@sotto/chat";
 import { sendRequest } from "@sotto/exchange";
@@ -63,7 +63,9 @@ export function createPrivateFetch(options: PrivateFetchOptions): PrivateFetch {
     maxProofAgeMs: options.policy.maxProofAgeMs,
     clock,
     fetch: send,
-    ...(options.postQuantumRequests === undefined ? {} : { postQuantumRequests: options.postQuantumRequests }),
+    ...(options.postQuantumRequests === undefined
+      ? {}
+      : { postQuantumRequests: options.postQuantumRequests }),
   });
   const wallet = new Wallet({
     issuerUrl: directoryUrl(options.issuerUrl),
@@ -164,11 +166,7 @@ export function createPrivateFetch(options: PrivateFetchOptions): PrivateFetch {
   });
 }
 
-async function sendQuestion(
-  ready: PrivateSession,
-  content: Bytes,
-  signal: AbortSignal,
-): Promise<Response> {
+async function sendQuestion(ready: PrivateSession, content: Bytes, signal: AbortSignal): Promise<Response> {
   const abort = (): void => ready.session.close();
   signal.addEventListener("abort", abort, { once: true });
   try {
@@ -192,7 +190,10 @@ function listModels(directory: VerifiedDirectory): Response {
 
 function refuse(status: number, code: string, message?: string): Response {
   // Clients of the OpenAI API would otherwise repeat the request by themselves.
-  return Response.json(openAiError(code, status, message), { status, headers: { "x-should-retry": "false" } });
+  return Response.json(openAiError(code, status, message), {
+    status,
+    headers: { "x-should-retry": "false" },
+  });
 }
 
 function directoryUrl(url: string): string {

@@ -35,7 +35,7 @@ export async function openPrivateSession(dependencies: PrivateSessionDependencie
   const directory = await dependencies.directory.get();
   const handle = pickUniformly(directory.nodes, random).handle;
   const { token } = await wallet.take(directory);
-  const transport = new RelayTransport({ relayUrl, random, fetch: dependencies.fetch }, directory.keyConfig);
+  const transport = new RelayTransport({ relayUrl, fetch: dependencies.fetch }, directory.keyConfig);
   const stream = new RelayStream({
     transport,
     node: handle,
@@ -68,9 +68,12 @@ export async function openPrivateSession(dependencies: PrivateSessionDependencie
 export function asSottoError(cause: unknown): Error {
   if (cause instanceof SottoError) return cause;
   if (cause instanceof AttestationError) {
-    return new SottoError("verification-failed", `the service could not be verified: ${cause.message}`, { cause });
+    return new SottoError("verification-failed", `the service could not be verified: ${cause.message}`, {
+      cause,
+    });
   }
-  if (cause instanceof RatlsError && cause.code === "busy") return new SottoError("busy", "service is busy", { cause });
+  if (cause instanceof RatlsError && cause.code === "busy")
+    return new SottoError("busy", "service is busy", { cause });
   if (cause instanceof RatlsError && (cause.code === "truncated" || cause.code === "aborted")) {
     return new SottoError("session-lost", `session: ${cause.message}`, { cause });
   }

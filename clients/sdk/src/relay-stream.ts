@@ -1,7 +1,7 @@
 // The byte stream under a TLS session whose flights travel as separate exchanges through the relay.
 import { Duplex } from "node:stream";
 import { type Bytes, concatBytes } from "@sotto/base";
-import { type BinaryRequest, type HeaderList } from "@sotto/wire";
+import type { BinaryRequest, HeaderList } from "@sotto/wire";
 import type { PreparedExchange, RelayTransport } from "./relay-transport.ts";
 import { SottoError } from "./sotto-error.ts";
 

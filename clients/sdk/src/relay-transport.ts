@@ -1,5 +1,5 @@
 // Exchanges with the gateway, sealed for it and carried by the relay (RFC 9458, chunked draft 08).
-import { type Bytes, CodedError, type Random } from "@sotto/base";
+import { type Bytes, CodedError } from "@sotto/base";
 import {
   type BinaryRequest,
   type BinaryResponse,
@@ -16,7 +16,6 @@ import { SottoError } from "./sotto-error.ts";
 
 export type RelayTransportOptions = {
   readonly relayUrl: string;
-  readonly random: Random;
   readonly fetch: typeof fetch;
 };
 
@@ -44,8 +43,7 @@ export class RelayTransport {
 
   /** One request and its whole answer; throws `SottoError`. */
   async exchange(request: BinaryRequest, padTo: number): Promise<BinaryResponse> {
-    const { random } = this.#options;
-    const sealed = await encapsulateRequest(this.#keyConfig, serializeRequest(request, { padTo }), random);
+    const sealed = await encapsulateRequest(this.#keyConfig, serializeRequest(request, { padTo }));
     const response = await this.#post(mediaTypes.request, sealed.request);
     if (response.headers.get("content-type") !== mediaTypes.response) throw refusal(response.status);
     const answer = new Uint8Array(await response.arrayBuffer());
@@ -54,11 +52,15 @@ export class RelayTransport {
 
   /** Makes the envelope of a streamed exchange ahead of time. */
   async prepare(): Promise<PreparedExchange> {
-    return { sealed: await encapsulateChunkedRequest(this.#keyConfig, this.#options.random) };
+    return { sealed: await encapsulateChunkedRequest(this.#keyConfig) };
   }
 
   /** One request, its answer streamed; throws `SottoError`, also from the iteration. */
-  async stream(request: BinaryRequest, prepared: PreparedExchange, signal?: AbortSignal): Promise<StreamedResponse> {
+  async stream(
+    request: BinaryRequest,
+    prepared: PreparedExchange,
+    signal?: AbortSignal,
+  ): Promise<StreamedResponse> {
     const { sealed } = prepared;
     const last = await sealed.sealFinal(serializeRequest(request));
     const body = new Uint8Array(sealed.header.length + last.length);
@@ -87,10 +89,7 @@ export class RelayTransport {
   }
 }
 
-async function openStream(
-  sealed: SealedStream,
-  body: ReadableStream<Uint8Array>,
-): Promise<StreamedResponse> {
+async function openStream(sealed: SealedStream, body: ReadableStream<Uint8Array>): Promise<StreamedResponse> {
   const events = responseEvents(sealed, body);
   for (;;) {
     const next = await events.next();
@@ -119,7 +118,8 @@ async function* responseEvents(sealed: SealedStream, body: ReadableStream<Uint8A
       const chunks = await checked(() => opener.push(new Uint8Array(next.value)));
       for (const chunk of chunks) yield* checkedSync(() => parser.push(chunk));
     }
-    checkedSync(() => opener.finish());
+    const last = await checked(() => opener.finish());
+    yield* checkedSync(() => parser.push(last));
     yield* checkedSync(() => parser.finish());
   } finally {
     await reader.cancel().catch(() => {});

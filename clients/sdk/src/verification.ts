@@ -1,5 +1,10 @@
 // What a person or a program is told about a verification: every check, and the raw evidence to check again.
-import { AttestationError, serializeEvidenceBundle, type TrustPolicy, type Verdict } from "@sotto/attestation";
+import {
+  AttestationError,
+  serializeEvidenceBundle,
+  type TrustPolicy,
+  type Verdict,
+} from "@sotto/attestation";
 import { type Clock, encodeBase64, encodeHex } from "@sotto/base";
 import type { PrivateSession } from "./private-session.ts";
 import { SottoError } from "./sotto-error.ts";
@@ -26,7 +31,8 @@ export type Verification = {
 
 const summaries = {
   verified: "Verified: the hardware, the software in the public log and this session were all checked.",
-  simulated: "SIMULATED hardware: everything else was checked, but this machine protects nothing from its owner.",
+  simulated:
+    "SIMULATED hardware: everything else was checked, but this machine protects nothing from its owner.",
   refused: "REFUSED: nothing was sent.",
 } as const satisfies Record<Verdict["overall"], string>;
 

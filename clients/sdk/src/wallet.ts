@@ -63,15 +63,14 @@ export class Wallet {
       originInfo: tokenOrigin,
     };
     const count = this.#options.batchSize ?? 16;
-    const blinded = await Promise.all(
-      Array.from({ length: count }, () => blind(challenge, key, this.#options.random)),
-    );
+    const blinded = Array.from({ length: count }, () => blind(challenge, key, this.#options.random));
     const body = new ByteWriter().u16(count);
     for (const { request } of blinded) body.vector(2, request);
     const answer = await this.#post(body.finish());
     try {
       const reader = new ByteReader(answer);
-      if (reader.u16() !== count) throw new SottoError("protocol-violation", "issuer: other number of tokens");
+      if (reader.u16() !== count)
+        throw new SottoError("protocol-violation", "issuer: other number of tokens");
       const tokens: StoredToken[] = [];
       for (const { finalize } of blinded) {
         const token = await finalize(reader.vector(2, 1024));
@@ -101,7 +100,8 @@ export class Wallet {
       throw new SottoError("issuer-unreachable", "issuer cannot be reached", { cause });
     }
     if (response.status === 401) throw new SottoError("account-refused", "issuer does not know this account");
-    if (response.status === 429) throw new SottoError("no-tokens", "today's quota of this account is used up");
+    if (response.status === 429)
+      throw new SottoError("no-tokens", "today's quota of this account is used up");
     if (!response.ok) throw new SottoError("issuer-unreachable", "issuer did not answer as it should");
     return new Uint8Array(await response.arrayBuffer());
   }

@@ -75,9 +75,13 @@ export async function stopParts(parts: readonly Part[]): Promise<void> {
 function readyLine(line: string): { address: string; pid: number | undefined } | undefined {
   try {
     const value: unknown = JSON.parse(line);
-    if (typeof value !== "object" || value === null || !("event" in value) || value.event !== "ready") return undefined;
+    if (typeof value !== "object" || value === null || !("event" in value) || value.event !== "ready")
+      return undefined;
     if (!("address" in value) || typeof value.address !== "string") return undefined;
-    return { address: value.address, pid: "pid" in value && typeof value.pid === "number" ? value.pid : undefined };
+    return {
+      address: value.address,
+      pid: "pid" in value && typeof value.pid === "number" ? value.pid : undefined,
+    };
   } catch {
     return undefined;
   }

@@ -41,7 +41,9 @@ export function createTerminalScreen(): Screen {
       write(`${tty ? "\r\u001b[K" : ""}  ${paint("red", "✗")} ${text}\n`);
     },
     ready(stack) {
-      const model = stack.babbles ? `${stack.model} (built in, and it only babbles: --model FILE for a real one)` : stack.model;
+      const model = stack.babbles
+        ? `${stack.model} (built in, and it only babbles: --model FILE for a real one)`
+        : stack.model;
       const lines = [
         "",
         `${paint("bold", "Sotto is ready")} after ${stack.seconds.toFixed(1)} s.`,

@@ -20,7 +20,8 @@ export class StateFolder {
   static open(chosen: string | undefined): StateFolder {
     const path = chosen === undefined ? mkdtempSync(join(tmpdir(), "sotto-")) : resolve(chosen);
     mkdirSync(path, { recursive: true, mode: 0o700 });
-    for (const name of ["keys", "logs", "data"]) mkdirSync(join(path, name), { recursive: true, mode: 0o700 });
+    for (const name of ["keys", "logs", "data"])
+      mkdirSync(join(path, name), { recursive: true, mode: 0o700 });
     mkdirSync(join(root, ".sotto"), { recursive: true });
     writeFileSync(pointer, `${path}\n`);
     return new StateFolder(path, chosen !== undefined);

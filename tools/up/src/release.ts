@@ -1,0 +1,150 @@
+// Publishes what a stack runs and which keys it uses, and the directory that tells clients.
+import { type Bytes, decodeUtf8, encodeBase64, encodeHex, encodeUtf8, sha256 } from "@sotto/base";
+import {
+  type Directory,
+  leafHash,
+  type ProvedStatement,
+  type Statement,
+  serializeNote,
+  serializeStatement,
+  signDirectory,
+  signNote,
+} from "@sotto/log";
+import type { ServiceMeasurement } from "@sotto/tee";
+import type { Model } from "./model.ts";
+import type { StackSecrets } from "./secrets.ts";
+
+const version = "0.1.0";
+const yearS = 365 * 86_400;
+const directoryLifetimeS = 600;
+
+/** Statements of one stack, as they stand in the log. */
+export type StackStatements = {
+  readonly orchestrator: Bytes;
+  readonly predictor: Bytes;
+  readonly ohttp: Bytes;
+  readonly issuer: Bytes;
+  readonly weights?: Bytes;
+};
+
+export type MeasuredServices = {
+  readonly orchestrator: ServiceMeasurement;
+  readonly predictor: ServiceMeasurement;
+};
+
+/** What is to be said about a stack. */
+export function makeStatements(
+  secrets: StackSecrets,
+  measured: MeasuredServices,
+  model: Model,
+): StackStatements {
+  const issuedAt = Math.floor(Date.now() / 1000);
+  const times = { issuedAt, expiresAt: issuedAt + yearS };
+  const release = (role: "orchestrator" | "predictor"): Bytes => {
+    const { measurement, code, config, weights } = measured[role];
+    return serialize({
+      kind: "release",
+      role,
+      version,
+      measurements: [measurement],
+      code: asDigest(code),
+      config: asDigest(config),
+      weights: weights.map(asDigest),
+      securityVersion: 1,
+      ...times,
+    });
+  };
+  const keys = (purpose: "ohttp" | "issuer", digests: readonly Bytes[]): Bytes => {
+    const notBefore = issuedAt - 3600;
+    return serialize({
+      kind: "keys",
+      purpose,
+      keys: digests.map((bytes) => asDigest(`sha256:${encodeHex(sha256(bytes))}`)),
+      notBefore,
+      notAfter: issuedAt + 60 * 86_400,
+      ...times,
+    });
+  };
+  const spkis = secrets.issuerKeys.map(({ spki }) => new Uint8Array(Buffer.from(spki, "base64")));
+  const file = model.file;
+  return {
+    orchestrator: release("orchestrator"),
+    predictor: release("predictor"),
+    ohttp: keys("ohttp", [secrets.keyConfigs]),
+    issuer: keys("issuer", spkis),
+    ...(file === undefined
+      ? {}
+      : {
+          weights: serialize({
+            kind: "weights",
+            name: model.id,
+            files: [{ path: `${model.id}.gguf`, size: file.size, digest: file.digest }],
+            ...times,
+          }),
+        }),
+  };
+}
+
+/** Puts statements into the log, signed by the authority. */
+export async function submitStatements(
+  logUrl: string,
+  secrets: StackSecrets,
+  statements: StackStatements,
+): Promise<void> {
+  await Promise.all(
+    Object.values(statements).map(async (statement: Bytes) => {
+      const note = await signNote(`${decodeUtf8(statement)}\n`, [secrets.authority]);
+      const response = await fetch(new URL("/add", logUrl), { method: "POST", body: serializeNote(note) });
+      if (!response.ok) throw new Error(`log refused a statement (${response.status})`);
+    }),
+  );
+}
+
+/** A statement with its proof against the newest checkpoint. */
+export async function proveStatement(logUrl: string, statement: Bytes): Promise<ProvedStatement> {
+  const response = await fetch(new URL(`/proof/${encodeHex(leafHash(statement))}`, logUrl));
+  if (!response.ok) throw new Error("log has no proof of a statement");
+  return { statement: encodeBase64(statement), proof: await response.text() };
+}
+
+/** Signs and publishes the directory. */
+export async function publishDirectory(
+  logUrl: string,
+  secrets: StackSecrets,
+  statements: StackStatements,
+  model: Model,
+): Promise<void> {
+  const [ohttp, issuer, orchestrator, predictor] = await Promise.all(
+    [statements.ohttp, statements.issuer, statements.orchestrator, statements.predictor].map((statement) =>
+      proveStatement(logUrl, statement),
+    ),
+  );
+  if (ohttp === undefined || issuer === undefined || orchestrator === undefined || predictor === undefined)
+    return;
+  const issuedAt = Math.floor(Date.now() / 1000);
+  const directory: Directory = {
+    kind: "directory",
+    issuedAt,
+    expiresAt: issuedAt + directoryLifetimeS,
+    ohttp: { ...ohttp, configs: encodeBase64(secrets.keyConfigs) },
+    issuer: { ...issuer, name: issuerName, keys: secrets.issuerKeys },
+    nodes: [{ handle: nodeHandle, role: "orchestrator" }],
+    releases: [orchestrator, predictor],
+    models: [{ id: model.id }],
+  };
+  const text = await signDirectory(directory, secrets.directory);
+  const response = await fetch(new URL("/directory", logUrl), { method: "PUT", body: encodeUtf8(text) });
+  if (!response.ok) throw new Error("log refused the directory");
+}
+
+export const issuerName = "issuer.sotto.invalid";
+export const originInfo = "gateway.sotto.invalid";
+export const nodeHandle = "node-1";
+
+function serialize(statement: Statement): Bytes {
+  return serializeStatement(statement);
+}
+
+function asDigest(text: string): `sha256:${string}` {
+  return `sha256:${text.replace(/^sha256:/, "")}`;
+}

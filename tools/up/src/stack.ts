@@ -1,0 +1,274 @@
+// Starts the parts in the order in which they need each other, and keeps proofs and directory fresh.
+import { join } from "node:path";
+import { simulatedTcb } from "@sotto/attestation/software";
+import { decodeBase64, encodeBase64, encodeHex } from "@sotto/base";
+import { serializeVerifier } from "@sotto/log";
+import { measureService, type ServiceImage } from "@sotto/tee";
+import { type Model, openModel } from "./model.ts";
+import type { UpOptions } from "./options.ts";
+import { type Part, startPart } from "./part.ts";
+import {
+  issuerName,
+  type MeasuredServices,
+  makeStatements,
+  nodeHandle,
+  originInfo,
+  proveStatement,
+  publishDirectory,
+  type StackStatements,
+  submitStatements,
+} from "./release.ts";
+import type { Screen } from "./screen.ts";
+import { openSecrets, type StackSecrets } from "./secrets.ts";
+import type { StateFolder } from "./state-folder.ts";
+
+const root = join(import.meta.dirname, "..", "..", "..");
+const refreshMs = 60_000;
+const dayMs = 86_400_000;
+const quietFlags = ["--disable-warning=ExperimentalWarning"];
+
+export type Stack = {
+  readonly endpoint: string;
+  readonly model: Model;
+  readonly parts: readonly Part[];
+  readonly close: () => void;
+};
+
+type Context = {
+  readonly options: UpOptions;
+  readonly state: StateFolder;
+  readonly screen: Screen;
+  readonly parts: Part[];
+  readonly onPart: (part: Part) => void;
+};
+
+/** Starts everything; parts are handed to `onPart` as they come up, so that a failure can end them. */
+export async function startStack(
+  options: UpOptions,
+  state: StateFolder,
+  screen: Screen,
+  onPart: (part: Part) => void,
+): Promise<Stack> {
+  const context: Context = { options, state, screen, parts: [], onPart };
+  screen.step("keys");
+  const [secrets, model] = await Promise.all([openSecrets(state), openModel(state, options.model)]);
+  screen.done("keys", "a simulated chip, a log, its witnesses, an issuer");
+  const logUrl = await startLog(context, secrets);
+  const images = await prepareImages(context, secrets, model);
+  const statements = await release(context, secrets, model, images, logUrl);
+  const relayUrl = await startPath(context, images, logUrl);
+  await publishDirectory(logUrl, secrets, statements, model);
+  const issuerUrl = context.parts.find(({ name }) => name === "issuer")?.address;
+  state.writeJson(
+    {
+      relay: relayUrl,
+      issuer: issuerUrl,
+      account: { secret: secrets.accountSecret },
+      directoryKey: serializeVerifier(secrets.directory),
+      trust: { ...trustSettings(secrets), log: state.read("log-policy") },
+    },
+    "client.json",
+  );
+  const endpoint = await start(context, "proxy", "clients/cli/src/main.ts", {}, [
+    ...["proxy", "--stack", state.path, "--port", String(options.port), "--json"],
+  ]);
+  const parts = context.parts.map(({ name, pid, address }) => ({ role: name, pid, address }));
+  state.writeJson({ state: "ready", model: model.id, parts }, "stack.json");
+  const timer = setInterval(() => {
+    refresh(context, secrets, statements, model, logUrl).catch(() =>
+      screen.note("proofs could not be renewed"),
+    );
+  }, refreshMs);
+  return { endpoint, model, parts: context.parts, close: () => clearInterval(timer) };
+}
+
+async function start(
+  context: Context,
+  name: string,
+  entry: string,
+  env: Readonly<Record<string, string>>,
+  args: readonly string[] = [],
+): Promise<string> {
+  context.screen.step(name);
+  const logFile = context.state.file("logs", `${name}.log`);
+  const part = await startPart({ name, entry: join(root, entry), args, env, logFile });
+  context.parts.push(part);
+  context.onPart(part);
+  context.screen.done(name, part.address);
+  return part.address;
+}
+
+async function startLog(context: Context, secrets: StackSecrets): Promise<string> {
+  const { state } = context;
+  const logKey = serializeVerifier(secrets.log);
+  const logs = state.writeJson([logKey], "logs.json");
+  const witnesses: { url: string; vkey: string }[] = [];
+  for (const [index, witness] of secrets.witnesses.entries()) {
+    const name = `witness-${index + 1}`;
+    const url = await start(context, name, "services/witness/src/main.ts", {
+      SOTTO_PORT: "0",
+      SOTTO_DATA: state.file("data", `${name}.sqlite`),
+      SOTTO_KEY: state.file("keys", name),
+      SOTTO_LOGS: logs,
+    });
+    witnesses.push({ url, vkey: serializeVerifier(witness) });
+  }
+  const policy = [
+    `log ${logKey}`,
+    ...witnesses.map(({ vkey }, index) => `witness w${index + 1} ${vkey}`),
+    "group both all w1 w2",
+    "quorum both",
+    "",
+  ].join("\n");
+  const authority = { keys: [serializeVerifier(secrets.authority)], threshold: 1 };
+  const directory = { keys: [serializeVerifier(secrets.directory)], threshold: 1 };
+  return start(context, "log", "services/publisher/src/main.ts", {
+    SOTTO_PORT: "0",
+    SOTTO_DATA: state.file("data", "log"),
+    SOTTO_KEY: state.file("keys", "log"),
+    SOTTO_WITNESSES: state.writeJson(witnesses, "witnesses.json"),
+    SOTTO_POLICY: state.write(policy, "log-policy"),
+    SOTTO_AUTHORITIES: state.writeJson(
+      { release: authority, weights: authority, keys: authority, directory },
+      "authorities.json",
+    ),
+  });
+}
+
+function trustSettings(secrets: StackSecrets): object {
+  return {
+    platform: {
+      generations: ["turin"],
+      minimumTcb: { turin: simulatedTcb },
+      vmpl: 0,
+      allowVlek: false,
+      allowSmt: true,
+      requireAliasCheck: true,
+      chips: [encodeHex(secrets.chip.hardwareId).padEnd(128, "0")],
+    },
+    maxProofAgeMs: dayMs,
+    minimumSecurityVersion: 1,
+    simulatedRoot: encodeBase64(secrets.chip.ark),
+  };
+}
+
+type Images = { readonly orchestrator: ServiceImage; readonly predictor: ServiceImage };
+
+async function prepareImages(context: Context, secrets: StackSecrets, model: Model): Promise<Images> {
+  const { state } = context;
+  const trust = { ...trustSettings(secrets), log: state.read("log-policy") };
+  const orchestrator = { role: "orchestrator", trust, maxSessions: 512, predictorSessions: 4 };
+  const predictor = { role: "predictor", engine: model.engine, maxSessions: 64 };
+  return {
+    orchestrator: {
+      root,
+      role: "orchestrator",
+      entry: "src/main.development.ts",
+      nodeFlags: quietFlags,
+      config: state.writeJson(orchestrator, "orchestrator.json"),
+    },
+    predictor: {
+      root,
+      role: "predictor",
+      nodeFlags: quietFlags,
+      config: state.writeJson(predictor, "predictor.json"),
+      weights: model.file === undefined ? [] : [model.file.path],
+    },
+  };
+}
+
+/** Measures and publishes; a kept state keeps its release, whatever has become of the files since. */
+async function release(
+  context: Context,
+  secrets: StackSecrets,
+  model: Model,
+  images: Images,
+  logUrl: string,
+): Promise<StackStatements> {
+  const { state, screen, options } = context;
+  screen.step("release");
+  const measured: MeasuredServices = {
+    orchestrator: await measureService(images.orchestrator),
+    predictor: await measureService(images.predictor),
+  };
+  const kept = state.has("release.json") && !options.release;
+  let statements: StackStatements;
+  if (kept) {
+    const file = state.readJson("release.json") as Record<keyof StackStatements, string>; // written below
+    const decoded = Object.entries(file).map(([name, text]) => [name, decodeBase64(text)]);
+    statements = Object.fromEntries(decoded);
+  } else statements = makeStatements(secrets, measured, model);
+  await submitStatements(logUrl, secrets, statements);
+  state.writeJson(
+    Object.fromEntries(Object.entries(statements).map(([name, bytes]) => [name, encodeBase64(bytes)])),
+    "release.json",
+  );
+  await staple(context, statements, logUrl);
+  screen.done(
+    "release",
+    `${measured.orchestrator.files.length + measured.predictor.files.length} files measured, in the log`,
+  );
+  for (const role of ["orchestrator", "predictor"] as const) {
+    const released = new TextDecoder().decode(statements[role]);
+    if (!released.includes(measured[role].measurement)) {
+      screen.note(`${role} is not what was released: clients will refuse it (--release publishes it)`);
+    }
+  }
+  return statements;
+}
+
+/** Puts fresh proofs where the confidential parts read them. */
+async function staple(context: Context, statements: StackStatements, logUrl: string): Promise<void> {
+  for (const role of ["orchestrator", "predictor"] as const) {
+    context.state.writeJson(await proveStatement(logUrl, statements[role]), `${role}-release.json`);
+  }
+}
+
+async function refresh(
+  context: Context,
+  secrets: StackSecrets,
+  statements: StackStatements,
+  model: Model,
+  logUrl: string,
+): Promise<void> {
+  await staple(context, statements, logUrl);
+  await publishDirectory(logUrl, secrets, statements, model);
+}
+
+async function startPath(context: Context, images: Images, logUrl: string): Promise<string> {
+  const { state } = context;
+  await start(context, "issuer", "services/issuer/src/main.ts", {
+    SOTTO_PORT: "0",
+    SOTTO_NAME: issuerName,
+    SOTTO_KEYS: state.file("keys", "issuer.json"),
+    SOTTO_ACCOUNTS: state.file("keys", "accounts.json"),
+    SOTTO_DATA: state.file("data", "issuer.sqlite"),
+  });
+  const machine = (role: "orchestrator" | "predictor", hints: Record<string, string>): Promise<string> => {
+    const launch = state.writeJson(
+      {
+        image: images[role],
+        chip: state.file("keys", "chip.json"),
+        release: state.file(`${role}-release.json`),
+        hints: { SOTTO_PORT: "0", ...hints },
+      },
+      `${role}-launch.json`,
+    );
+    return start(context, role, "tools/tee/src/main.ts", {}, [launch]);
+  };
+  const predictor = new URL(await machine("predictor", {}));
+  const orchestrator = await machine("orchestrator", { SOTTO_PREDICTORS: predictor.host });
+  const issuers = { name: issuerName, originInfo, keys: state.readJson("keys", "issuer-public.json") };
+  const gateway = await start(context, "gateway", "services/gateway/src/main.ts", {
+    SOTTO_PORT: "0",
+    SOTTO_KEYS: state.file("keys", "gateway.json"),
+    SOTTO_ISSUERS: state.writeJson(issuers, "issuers.json"),
+    SOTTO_DATA: state.file("data", "gateway.sqlite"),
+    SOTTO_NODES: state.writeJson({ [nodeHandle]: orchestrator }, "nodes.json"),
+  });
+  return start(context, "relay", "services/relay/src/main.ts", {
+    SOTTO_PORT: "0",
+    SOTTO_GATEWAY: new URL("/gateway", gateway).href,
+    SOTTO_DIRECTORY: new URL("/directory", logUrl).href,
+  });
+}

@@ -25,7 +25,8 @@ import type { StateFolder } from "./state-folder.ts";
 const root = join(import.meta.dirname, "..", "..", "..");
 const refreshMs = 60_000;
 const dayMs = 86_400_000;
-const quietFlags = ["--disable-warning=ExperimentalWarning"];
+// Measured with the image: no tickets (see the file), and no notes of Node about experimental interfaces.
+const nodeFlags = ["--openssl-config=protocol/ratls/openssl.cnf", "--disable-warning=ExperimentalWarning"];
 
 export type Stack = {
   readonly endpoint: string;
@@ -164,13 +165,13 @@ async function prepareImages(context: Context, secrets: StackSecrets, model: Mod
       root,
       role: "orchestrator",
       entry: "src/main.development.ts",
-      nodeFlags: quietFlags,
+      nodeFlags,
       config: state.writeJson(orchestrator, "orchestrator.json"),
     },
     predictor: {
       root,
       role: "predictor",
-      nodeFlags: quietFlags,
+      nodeFlags,
       config: state.writeJson(predictor, "predictor.json"),
       weights: model.file === undefined ? [] : [model.file.path],
     },

@@ -52,6 +52,7 @@ export async function openPrivateSession(dependencies: PrivateSessionDependencie
       role: "orchestrator",
       clock,
       random,
+      onFlight: () => stream.endFlight(),
       signal: AbortSignal.timeout(dependencies.timeoutMs),
     });
     await stream.prepareStreaming();

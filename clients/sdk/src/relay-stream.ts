@@ -17,7 +17,7 @@ export type RelayStreamOptions = {
   readonly authorization: string;
 };
 
-/** A Duplex for one session with one node: what is written goes out as one flight, once writing pauses. */
+/** A Duplex for one session with one node: what is written goes out as one flight, when that is over. */
 export class RelayStream extends Duplex {
   readonly #options: RelayStreamOptions;
   #outgoing: Bytes[] = [];
@@ -44,14 +44,20 @@ export class RelayStream extends Duplex {
     this.#streaming = true;
   }
 
+  /** Sends what has been written as one flight. */
+  endFlight(): void {
+    this.#flush();
+  }
+
   override _read(): void {
     // Input arrives as exchanges are answered; there is nothing to ask for.
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: (error?: Error) => void): void {
     this.#outgoing.push(new Uint8Array(chunk));
-    if (this.#flushTimer !== undefined) clearImmediate(this.#flushTimer);
-    this.#flushTimer = setImmediate(() => this.#flush());
+    // The ClientHello is a flight by itself; the end of every later one is told by `endFlight`, for two exchanges
+    // at once could overtake each other.
+    if (this.#exchanges === 0) this.#flushTimer ??= setImmediate(() => this.#flush());
     callback();
   }
 

@@ -33,6 +33,8 @@ export type ClientSessionOptions = {
   readonly random: Random;
   /** Accept X25519 without its post-quantum half, default false. */
   readonly allowClassical?: boolean;
+  /** Called each time the attest request, and later the request, has been handed to the stream whole. */
+  readonly onFlight?: () => void;
   readonly signal?: AbortSignal;
 };
 
@@ -75,7 +77,7 @@ export async function openClientSession(options: ClientSessionOptions): Promise<
     const spkiDigest = checkHandshake(socket, options);
     const { evidence, node } = await attest(socket, frames, first, spkiDigest, options);
     options.signal?.removeEventListener("abort", abort);
-    return wire(socket, frames, evidence, node);
+    return wire(socket, frames, { evidence, node }, options.onFlight);
   } catch (error) {
     options.signal?.removeEventListener("abort", abort);
     socket.destroy();
@@ -127,6 +129,7 @@ async function attest(
   const exporter = exportKey(socket, requestDigest);
   const binding: SessionBinding = { role: options.role, spkiDigest, nonce, exporter, requestDigest };
   await frames.write(frameType.attestRequest, request);
+  options.onFlight?.();
   const frame = await first;
   if (frame === undefined) throw new RatlsError("truncated", "peer closed instead of attesting");
   if (frame.type === frameType.error) throw peerError(frame.content);
@@ -139,8 +142,8 @@ async function attest(
 function wire(
   socket: TLSSocket,
   frames: FrameStream,
-  evidence: PeerEvidence,
-  node: VerifiedNode,
+  { evidence, node }: Pick<ClientSession, "evidence" | "node">,
+  onFlight: (() => void) | undefined,
 ): ClientSession {
   let used = false;
   const close = (): void => {
@@ -151,7 +154,7 @@ function wire(
     used = true;
     // Not awaited: the answer may begin before the last byte of the question has left.
     const sent = frames.write(frameType.request, content, options.padTo);
-    sent.catch((error: Error) => frames.fail(error));
+    sent.then(onFlight, (error: Error) => frames.fail(error));
     try {
       for (;;) {
         const frame = await frames.read();

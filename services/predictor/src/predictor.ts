@@ -75,6 +75,9 @@ async function whole(
     }
   } catch {
     return refuse(502, "engine-failed");
+  } finally {
+    // An engine is free for the next question only once this one's generator has been let go.
+    await events.return?.();
   }
   return refuse(502, "engine-failed");
 }
@@ -104,6 +107,7 @@ function stream(
             if (question.includeUsage) controller.enqueue(serializeUsageChunk(head, next.value.usage));
             controller.enqueue(doneEvent);
             controller.close();
+            await events.return?.();
           }
         } catch {
           controller.enqueue(serializeEvent(openAiError("engine-failed", 502)));

@@ -71,7 +71,13 @@ export function openReportDevice(options: ReportDeviceOptions): ReportDevice {
       if (request !== undefined && !closed) examine(name, request);
     });
     try {
-      const state = { inblobStamp: "", privlevelStamp: "", privlevel: undefined, generation: 0, shortSince: undefined };
+      const state = {
+        inblobStamp: "",
+        privlevelStamp: "",
+        privlevel: undefined,
+        generation: 0,
+        shortSince: undefined,
+      };
       return { folder: createReportFolder(path, staging), watcher, ...state };
     } catch {
       watcher?.close(); // gone again, or the guest had put something there

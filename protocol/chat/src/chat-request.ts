@@ -25,7 +25,7 @@ export type ChatRequest = {
 export const maxChatBytes = 512 * 1024;
 const maxMessages = 1024;
 
-const textOnly = "only text is supported: images, audio and files are refused, and were not sent";
+const textOnly = "only text is supported: images, audio and files are refused";
 const mediaParts = new Set([
   "image_url",
   "input_image",
@@ -38,7 +38,7 @@ const mediaParts = new Set([
   "video",
 ]);
 
-const part = z.looseObject({ type: z.string(), text: z.string().optional() });
+const part = z.looseObject({ type: z.literal("text"), text: z.string() });
 const message = z.looseObject({
   role: z.enum(["system", "developer", "user", "assistant"]),
   content: z.union([z.string(), z.array(part).max(256)]),
@@ -54,24 +54,28 @@ const schema = z.looseObject({
   top_p: z.number().gt(0).max(1).nullish(),
   stop: z.union([z.string().min(1).max(256), z.array(z.string().min(1).max(256)).max(4)]).nullish(),
   seed: z.number().int().nullish(),
-  n: z.literal(1).nullish(),
 });
 
-// What would change the answer and is not done here is refused rather than ignored.
-const refused = [
-  "tools",
-  "tool_choice",
-  "functions",
-  "function_call",
-  "logprobs",
-  "top_logprobs",
-  "logit_bias",
-  "response_format",
-  "web_search_options",
-  "prediction",
-] as const;
+// What would change the answer and is not done here is refused rather than ignored, unless it is given the value
+// that changes nothing. Everything else that clients send (`user`, `metadata`, `store`, hints) is dropped.
+const refused: Readonly<Record<string, (given: unknown) => boolean>> = {
+  n: (given) => given === 1,
+  tools: isEmpty,
+  tool_choice: (given) => given === "none",
+  functions: isEmpty,
+  function_call: (given) => given === "none",
+  logprobs: (given) => given === false,
+  top_logprobs: (given) => given === 0,
+  logit_bias: isEmpty,
+  frequency_penalty: (given) => given === 0,
+  presence_penalty: (given) => given === 0,
+  response_format: (given) => isObject(given) && given.type === "text",
+  web_search_options: () => false,
+  prediction: () => false,
+};
+const refusedInMessages = ["tool_calls", "function_call", "tool_call_id"] as const;
 
-/** Reads a question of `/v1/chat/completions`; throws `ChatError`. */
+/** Reads a question of `/v1/chat/completions` (OpenAI API), at most 512 KiB of JSON; throws `ChatError`. */
 export function parseChatRequest(bytes: Uint8Array): ChatRequest {
   if (bytes.length > maxChatBytes) throw new ChatError("too-large", "question is larger than 512 KiB");
   const value = parseJson(bytes);
@@ -88,7 +92,7 @@ export function parseChatRequest(bytes: Uint8Array): ChatRequest {
     model: data.model ?? undefined,
     messages: data.messages.map(({ role, content }) => ({
       role: role === "developer" ? "system" : role,
-      content: typeof content === "string" ? content : content.map(({ text }) => text ?? "").join("\n"),
+      content: typeof content === "string" ? content : content.map(({ text }) => text).join("\n"),
     })),
     stream: data.stream === true,
     includeUsage: data.stream_options?.include_usage === true,
@@ -112,13 +116,13 @@ function parseJson(bytes: Uint8Array): unknown {
 function refuseMedia(value: unknown): void {
   if (!isObject(value)) return;
   const modalities = value.modalities;
-  if (value.audio !== undefined && value.audio !== null) throw new ChatError("text-only", textOnly);
+  if (isGiven(value.audio)) throw new ChatError("text-only", textOnly);
   if (Array.isArray(modalities) && modalities.some((modality) => modality !== "text")) {
     throw new ChatError("text-only", textOnly);
   }
-  for (const item of Array.isArray(value.messages) ? value.messages : []) {
-    const content: unknown = isObject(item) ? item.content : undefined;
-    for (const piece of Array.isArray(content) ? content : []) {
+  for (const item of messagesOf(value)) {
+    if (isGiven(item.audio)) throw new ChatError("text-only", textOnly);
+    for (const piece of Array.isArray(item.content) ? item.content : []) {
       const type: unknown = isObject(piece) ? piece.type : undefined;
       if (type === "text") continue;
       if (typeof type === "string" && mediaParts.has(type)) throw new ChatError("text-only", textOnly);
@@ -129,16 +133,30 @@ function refuseMedia(value: unknown): void {
 
 function refuseParameters(value: unknown): void {
   if (!isObject(value)) return;
-  for (const name of refused) {
+  for (const [name, isHarmless] of Object.entries(refused)) {
     const given = value[name];
-    const harmless =
-      given === undefined ||
-      given === null ||
-      given === false ||
-      (Array.isArray(given) && given.length === 0) ||
-      (name === "response_format" && isObject(given) && given.type === "text");
-    if (!harmless) throw new ChatError("unsupported-parameter", `${name}: not supported`);
+    if (isGiven(given) && !isHarmless(given)) {
+      throw new ChatError("unsupported-parameter", `${name}: not supported`);
+    }
   }
+  for (const item of messagesOf(value)) {
+    const hasTools = refusedInMessages.some((name) => isGiven(item[name]) && !isEmpty(item[name]));
+    if (hasTools || item.role === "tool" || item.role === "function") {
+      throw new ChatError("unsupported-parameter", "messages: tools are not supported");
+    }
+  }
+}
+
+function messagesOf(value: Record<string, unknown>): Record<string, unknown>[] {
+  return Array.isArray(value.messages) ? value.messages.filter(isObject) : [];
+}
+
+function isGiven(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}
+
+function isEmpty(value: unknown): boolean {
+  return Array.isArray(value) ? value.length === 0 : isObject(value) && Object.keys(value).length === 0;
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

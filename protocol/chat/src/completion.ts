@@ -58,6 +58,7 @@ export function serializeUsageChunk(head: CompletionHead, usage: Usage): Bytes {
   });
 }
 
+/** A server-sent event with `value` as its data. */
 export function serializeEvent(value: object): Bytes {
   return encodeUtf8(`data: ${JSON.stringify(value)}\n\n`);
 }

@@ -12,6 +12,7 @@ import {
 import { type Bytes, type Clock, CodedError } from "@sotto/base";
 import { requestReport } from "@sotto/kit";
 import { openReleaseFile } from "./release-file.ts";
+import { createReportBudget } from "./report-budget.ts";
 
 export type AttesterOptions = {
   readonly tsmRoot: string;
@@ -21,6 +22,8 @@ export type AttesterOptions = {
   readonly clock: Clock;
   /** How a report is asked for; the guest's own interface unless a test says otherwise. */
   readonly report?: (reportData: Bytes) => Promise<{ readonly report: Bytes; readonly certificates: Bytes }>;
+  /** How the hardware's pace is waited for; a timer unless a test says otherwise. */
+  readonly sleep?: (delayMs: number) => Promise<void>;
 };
 
 export type Attester = {
@@ -38,28 +41,14 @@ type Waiting = {
   readonly reject: (error: unknown) => void;
 };
 
-// The hardware's pace: a bucket of ten, refilled at one a second.
-const bucketSize = 10;
-const refillMs = 1000;
-
 /** Wires an attester for one role. */
 export function createAttester(options: AttesterOptions): Attester {
   const readRelease = openReleaseFile(options.release);
+  const budget = createReportBudget(options.clock);
+  const sleep = options.sleep ?? ((delayMs) => new Promise<void>((resolve) => setTimeout(resolve, delayMs)));
   const report = options.report ?? ((data: Bytes) => requestReport(options.tsmRoot, data));
   let waiting: Waiting[] = [];
   let running = false;
-  let budget = bucketSize;
-  let refilledAt = options.clock();
-
-  const budgetDelay = (): number => {
-    const now = options.clock();
-    const refills = Math.floor((now - refilledAt) / refillMs);
-    if (refills > 0) {
-      budget = Math.min(bucketSize, budget + refills);
-      refilledAt += refills * refillMs;
-    }
-    return budget > 0 ? 0 : refilledAt + refillMs - now;
-  };
 
   const makeReport = async (batch: readonly Waiting[]): Promise<void> => {
     const { reportData, pathFor } = createBatch(batch.map(({ leaf }) => leaf));
@@ -71,10 +60,10 @@ export function createAttester(options: AttesterOptions): Attester {
 
   const run = async (): Promise<void> => {
     while (waiting.length > 0) {
-      const delay = budgetDelay();
-      if (delay > 0) await new Promise((resolve) => setTimeout(resolve, delay));
+      const delayMs = budget.delay();
+      if (delayMs > 0) await sleep(delayMs);
       else {
-        budget -= 1;
+        budget.take();
         const batch = waiting;
         waiting = [];
         try {

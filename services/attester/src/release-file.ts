@@ -10,21 +10,27 @@ export class ReleaseFileError extends CodedError<"unreadable"> {}
 
 const schema = z.strictObject({ statement: z.base64().max(128 * 1024), proof: z.string().max(64 * 1024) });
 
-/** Reads the file when it has changed, so that renewed proofs are used as they come. */
+/**
+ * Reads the file when it has changed, so that renewed proofs are used as they come. While it cannot be read,
+ * for instance because it is being replaced, what was read before goes on being used.
+ */
 export function openReleaseFile(path: string): () => LoggedRelease {
-  let stamp = -1;
+  let stamp = "";
   let current: LoggedRelease | undefined;
   return () => {
+    let failure: unknown;
     try {
-      const { mtimeMs } = statSync(path);
-      if (current === undefined || mtimeMs !== stamp) {
+      const { mtimeMs, size, ino } = statSync(path);
+      const found = `${mtimeMs} ${size} ${ino}`;
+      if (found !== stamp) {
         const { statement, proof } = schema.parse(JSON.parse(readFileSync(path, "utf8")));
         current = { statement: decodeBase64(statement), proof: encodeUtf8(proof) };
-        stamp = mtimeMs;
+        stamp = found;
       }
-      return current;
     } catch (cause) {
-      throw new ReleaseFileError("unreadable", "release file: unreadable", { cause });
+      failure = cause;
     }
+    if (current !== undefined) return current;
+    throw new ReleaseFileError("unreadable", "release file: unreadable", { cause: failure });
   };
 }

@@ -7,7 +7,14 @@ export class ConfigError extends CodedError<"unknown-variable" | "malformed" | "
 
 const prefix = "SOTTO_";
 
-/** Reads the variables of a strict zod object; throws `ConfigError`, naming variables and never values. */
+// Variables by which an environment loads code into a process, weakens its TLS, or has its secrets written down.
+const hostile =
+  /^(NODE_(OPTIONS|PATH|EXTRA_CA_CERTS|TLS_REJECT_UNAUTHORIZED|DEBUG|DEBUG_NATIVE|V8_COVERAGE)|SSLKEYLOGFILE|OPENSSL_.*|SSL_CERT_.*|LD_.*)$/;
+
+/**
+ * Reads the variables of a strict zod object; throws `ConfigError`, naming variables and never values. Unknown
+ * names with the prefix are refused, and names that would change how the process itself runs.
+ */
 export function readConfig<Shape extends z.ZodObject>(
   schema: Shape,
   env: Readonly<Record<string, string | undefined>> = process.env,
@@ -15,6 +22,8 @@ export function readConfig<Shape extends z.ZodObject>(
   const known = new Set(Object.keys(schema.shape));
   const values: Record<string, string> = {};
   for (const [name, value] of Object.entries(env)) {
+    if (hostile.test(name))
+      throw new ConfigError("unknown-variable", "environment: a variable changes how the runtime works");
     if (!name.startsWith(prefix) || value === undefined) continue;
     if (!known.has(name))
       throw new ConfigError("unknown-variable", "environment: a variable with the prefix is unknown");

@@ -24,14 +24,14 @@ export function createLog<const Table extends EventTable>(
   write: (line: string) => void = (line) => void process.stderr.write(line),
 ): Log<Table> {
   return (kind, fields) => {
-    const known = table[kind];
+    const known = Object.hasOwn(table, kind) ? table[kind] : undefined;
     if (known === undefined) return;
     const line: Record<string, unknown> = { event: kind };
     for (const [name, allowed] of Object.entries(known)) {
       const value: unknown = Object.entries(fields).find(([key]) => key === name)?.[1];
       const fits =
         typeof allowed === "string"
-          ? typeof value === allowed
+          ? typeof value === allowed && (typeof value !== "number" || Number.isFinite(value))
           : typeof value === "string" && allowed.includes(value);
       if (fits) line[name] = value;
     }

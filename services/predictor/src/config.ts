@@ -10,18 +10,21 @@ const environment = z.strictObject({
   SOTTO_RELEASE: z.string().min(1),
 });
 
+// Who holds text has no network: a model server runs in the same machine, or the predictor does not start.
+const loopback = /^(127(\.\d{1,3}){3}|localhost|\[::1\])$/;
+
 const engine = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("llama"),
     path: z.string().min(1),
     name: z.string().min(1),
     digest: z.string().regex(/^sha256:[0-9a-f]{64}$/),
-    threads: z.number().int().min(1).max(256),
+    threads: z.number().int().min(1).max(256).default(1),
   }),
   z.strictObject({
     kind: z.literal("openai"),
-    url: z.url({ protocol: /^https?$/ }),
-    model: z.string().min(1),
+    url: z.url({ protocol: /^https?$/, hostname: loopback }).refine((url) => new URL(url).username === ""),
+    model: z.string().min(1).max(256),
   }),
 ]);
 const measured = z.strictObject({

@@ -10,7 +10,8 @@ import { verifyModelFile } from "./model-file.ts";
 import { createPredictor } from "./predictor.ts";
 import { serveSessions } from "./session-server.ts";
 
-const sessionLifetimeMs = 600_000;
+const attestMs = 60_000;
+const lifetimeMs = 600_000;
 
 async function openEngine(settings: EngineSettings): Promise<Engine> {
   if (settings.kind === "openai") return openOpenAiEngine(settings);
@@ -34,7 +35,8 @@ runService("predictor", async () => {
     handler: createPredictor({ engine, clock: Date.now, random: systemRandom }),
     random: systemRandom,
     maxSessions: config.measured.maxSessions,
-    lifetimeMs: sessionLifetimeMs,
+    attestMs,
+    lifetimeMs,
     onEnd: (outcome) => log("session-ended", { outcome }),
   });
   return {

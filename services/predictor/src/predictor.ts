@@ -20,6 +20,11 @@ export type PredictorDependencies = {
   readonly random: Random;
 };
 
+const methods: Readonly<Record<string, "GET" | "POST" | undefined>> = {
+  "/v1/chat/completions": "POST",
+  "/v1/models": "GET",
+};
+
 /** Wires the handler of one session. */
 export function createPredictor(
   dependencies: PredictorDependencies,
@@ -27,8 +32,10 @@ export function createPredictor(
   const { engine, clock, random } = dependencies;
   return async (request) => {
     const { pathname } = new URL(request.url);
-    if (pathname !== "/v1/chat/completions") return refuse(404, "unknown-endpoint");
-    if (request.method !== "POST") return refuse(405, "method-not-allowed");
+    const method = methods[pathname];
+    if (method === undefined) return refuse(404, "unknown-endpoint");
+    if (request.method !== method) return refuse(405, "method-not-allowed");
+    if (method === "GET") return listModels(engine.model);
     let question: ChatRequest;
     try {
       question = parseChatRequest(new Uint8Array(await request.arrayBuffer()));
@@ -71,7 +78,10 @@ async function whole(
   try {
     for (let next = first; next.done !== true; next = await events.next()) {
       if (next.value.type === "text") text += next.value.text;
-      else return Response.json(completion(head, text, next.value.finishReason, next.value.usage));
+      else {
+        settle(events);
+        return Response.json(completion(head, text, next.value.finishReason, next.value.usage));
+      }
     }
   } catch {
     return refuse(502, "engine-failed");
@@ -97,13 +107,14 @@ function stream(
         try {
           const next = pending ?? (await events.next());
           pending = undefined;
-          if (next.done === true) controller.close();
-          else if (next.value.type === "text") {
-            const delta = begun ? {} : ({ role: "assistant" } as const);
-            begun = true;
+          if (next.done === true) throw new EngineError("engine-failed", "answer has no end");
+          const delta = begun ? {} : ({ role: "assistant" } as const);
+          begun = true;
+          if (next.value.type === "text") {
             controller.enqueue(serializeChunk(head, { ...delta, content: next.value.text }));
           } else {
-            controller.enqueue(serializeChunk(head, {}, next.value.finishReason));
+            settle(events);
+            controller.enqueue(serializeChunk(head, delta, next.value.finishReason));
             if (question.includeUsage) controller.enqueue(serializeUsageChunk(head, next.value.usage));
             controller.enqueue(doneEvent);
             controller.close();
@@ -122,6 +133,15 @@ function stream(
     { highWaterMark: 0 },
   );
   return new Response(body, { headers: { "content-type": "text/event-stream; charset=utf-8" } });
+}
+
+// After its last event an engine may still have to put things away; nobody waits for that.
+function settle(events: AsyncIterator<EngineEvent>): void {
+  events.next().catch(() => {});
+}
+
+function listModels(id: string): Response {
+  return Response.json({ object: "list", data: [{ id, object: "model", created: 0, owned_by: "sotto" }] });
 }
 
 function refuse(status: number, code: string, message?: string): Response {

@@ -41,8 +41,13 @@ export function listPackageFiles(root: string, { folder, ours }: ClosurePackage)
 
 // npm links commands beside the packages that bring them; such a link counts as the file that it names.
 function commandOf(link: string): string {
-  const target = realpathSync(link);
   const modules = dirname(dirname(link));
+  let target: string;
+  try {
+    target = realpathSync(link);
+  } catch (cause) {
+    throw new TeeError("foreign-link", "image: a command leads nowhere", { cause });
+  }
   if (
     basename(modules) !== "node_modules" ||
     !target.startsWith(modules + sep) ||

@@ -1,21 +1,28 @@
-// The launcher's process: `node main.ts OPTIONS.json`; lives exactly as long as its service.
-import { readFileSync } from "node:fs";
-import { parseSimulatedChip } from "@sotto/attestation/software";
-import { launchMachine, type MachineOptions } from "./machine.ts";
+// The launcher's process: `node main.ts LAUNCH.json`; lives exactly as long as its service, and ends with its code.
+import { constants } from "node:os";
+import { readLaunchFile } from "./launch-file.ts";
+import { launchMachine } from "./machine.ts";
+import { TeeError } from "./tee-error.ts";
 
-type LaunchFile = Omit<MachineOptions, "chip"> & { readonly chip: string };
+const graceMs = 5000;
+const exitSoftware = 70; // EX_SOFTWARE of sysexits
 
-const [file = ""] = process.argv.slice(2);
-const launch: LaunchFile = JSON.parse(readFileSync(file, "utf8"));
-const chip = parseSimulatedChip(readFileSync(launch.chip, "utf8"));
-const { service } = await launchMachine({ ...launch, chip });
+async function run(path: string): Promise<void> {
+  const { service } = await launchMachine({ ...readLaunchFile(path), output: "inherit" });
+  const end = (): void => {
+    service.kill("SIGTERM");
+    setTimeout(() => service.kill("SIGKILL"), graceMs).unref();
+  };
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, end);
+  process.stdin.on("end", end).on("error", end).resume(); // the parent is gone
+  process.on("exit", () => service.kill("SIGKILL"));
+  service.once("exit", (code, signal) => {
+    process.exit(code ?? 128 + (signal === null ? 0 : constants.signals[signal]));
+  });
+}
 
-service.stdout?.pipe(process.stdout);
-service.stderr?.pipe(process.stderr);
-const end = (): void => {
-  service.kill("SIGTERM");
-};
-for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, end);
-process.stdin.on("end", end).on("error", end).resume();
-process.on("exit", () => service.kill("SIGKILL"));
-service.once("exit", (code) => process.exit(code ?? 1));
+run(process.argv[2] ?? "").catch((error: unknown) => {
+  const why = error instanceof TeeError ? { code: error.code, why: error.message } : { code: "internal" };
+  process.stderr.write(`${JSON.stringify({ event: "launch-failed", ...why })}\n`);
+  process.exit(exitSoftware);
+});

@@ -1,6 +1,6 @@
 // What a service on this machine measures: the same function for who releases it and for who launches it.
 // The image is a canonical list of files. The system libraries that Node links to are not in it.
-import { existsSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { setImmediate as yieldToOthers } from "node:timers/promises";
 import { measureImage } from "@sotto/attestation/software";
@@ -37,22 +37,23 @@ const filesPerTurn = 32;
 
 /** Measures a service as it lies on disk now; nothing is remembered between calls. Throws `TeeError`. */
 export async function measureService(image: ServiceImage): Promise<ServiceMeasurement> {
-  const root = realpathSync(image.root);
+  const root = realPath(image.root);
   const folder = `services/${image.role}`;
   const entry = `${folder}/${image.entry ?? "src/main.ts"}`;
-  if (!/^[a-z][a-z0-9-]*$/.test(image.role) || realpathSync(join(root, folder)) !== join(root, folder)) {
+  if (!/^[a-z][a-z0-9-]*$/.test(image.role) || realPath(join(root, folder)) !== join(root, folder)) {
     throw new TeeError("foreign-link", "image: the service is not a folder of this clone");
   }
   const paths = new Set(findPackageClosure(root, folder).flatMap((found) => listPackageFiles(root, found)));
   const code = await hashFiles([
     ...[...paths].map((path): [string, string] => [path, imagePath(root, path)]),
-    [realpathSync(process.execPath), "node"],
+    [realPath(process.execPath), "node"],
   ]);
-  if (!code.some(({ path }) => path === entry))
+  if (!code.some(({ path }) => path === entry)) {
     throw new TeeError("unreadable", "image: the entry is not in it");
-  const [config] = await hashFiles([[realpathSync(resolve(image.config)), "config"]]);
+  }
+  const [config] = await hashFiles([[realPath(resolve(image.config)), "config"]]);
   const weights = await hashFiles(
-    (image.weights ?? []).map((path) => [realpathSync(resolve(path)), `weights/${basename(path)}`]),
+    (image.weights ?? []).map((path) => [realPath(resolve(path)), `weights/${basename(path)}`]),
   );
   if (config === undefined || new Set(weights.map(({ path }) => path)).size !== weights.length) {
     throw new TeeError("malformed", "image: two weight files of the same name");
@@ -72,13 +73,21 @@ export async function measureService(image: ServiceImage): Promise<ServiceMeasur
 async function hashFiles(files: readonly [path: string, imageName: string][]): Promise<ImageFile[]> {
   const hashed: ImageFile[] = [];
   for (const [path, imageName] of files) {
-    if (!existsSync(path)) throw new TeeError("unreadable", "image: a file is missing");
     hashed.push(hashFile(path, imageName));
     if (hashed.length % filesPerTurn === 0) await yieldToOthers();
   }
   return sortByPath(hashed);
 }
 
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (cause) {
+    throw new TeeError("unreadable", "image: a file is missing", { cause });
+  }
+}
+
+// By code unit, the same on every machine.
 function sortByPath(files: readonly ImageFile[]): ImageFile[] {
   return files.toSorted((left, right) => (left.path < right.path ? -1 : 1));
 }

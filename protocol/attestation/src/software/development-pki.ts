@@ -1,9 +1,24 @@
-// The certificates of one simulated installation: an ARK, an ASK and a VCEK in AMD's form, for a chip that does
-// not exist. Every subject says so.
-import { type Bytes, decodeBase64, encodeBase64, type Random } from "@sotto/base";
+// The keys of one simulated installation: an ARK and an ASK in AMD's form, and chips that do not exist.
+// Every subject says so. There is no secret worth keeping here: who owns the machine owns the keys.
+import { ByteReader, type Bytes, decodeBase64, encodeBase64, type Random } from "@sotto/base";
+import { AttestationError, strictly } from "../attestation-error.ts";
 import { serializeCertificateTable } from "../snp/certificate-table.ts";
-import { type Tcb, vekOid } from "../snp/layout.ts";
-import { der } from "./der-writer.ts";
+import type { Tcb } from "../snp/layout.ts";
+import {
+  authorityExtensions,
+  type CertificateExtension,
+  type CertificateSigning,
+  signCertificate,
+  vcekExtensions,
+} from "./simulated-certificate.ts";
+
+/** ARK and ASK: certificates as DER, keys as PKCS #8. */
+export type SimulatedAuthority = {
+  readonly ark: Bytes;
+  readonly arkKey: Bytes;
+  readonly ask: Bytes;
+  readonly askKey: Bytes;
+};
 
 /** A simulated chip: its certificate table, its signing key, what its certificate says of it. */
 export type SimulatedChip = {
@@ -16,64 +31,95 @@ export type SimulatedChip = {
   readonly hardwareId: Bytes;
 };
 
+/** What a chip is like; without any, a good one. */
+export type ChipOptions = {
+  readonly tcb?: Tcb;
+  readonly hardwareId?: Bytes;
+  readonly notBefore?: number;
+  readonly notAfter?: number;
+  /** Changes the certificate's extensions, to make chips that must be refused. */
+  readonly extensions?: (standard: readonly CertificateExtension[]) => readonly CertificateExtension[];
+  /** Under which name the table carries it. */
+  readonly kind?: "vcek" | "vlek";
+  readonly signing?: CertificateSigning;
+};
+
+/** Patch levels of a chip that is up to date. */
 export const simulatedTcb: Tcb = { fmc: 1, bootLoader: 1, tee: 1, snp: 4, microcode: 80 };
 
-const validityMs = 7 * 365 * 86_400_000;
+const dayMs = 86_400_000;
+const authorityValidityMs = 20 * 365 * dayMs;
+const chipValidityMs = 7 * 365 * dayMs;
+const arkName = "ARK-Turin SIMULATED - NOT AMD";
+const askName = "SEV-Turin SIMULATED - NOT AMD";
+const vcekName = "SEV-VCEK SIMULATED - NOT AMD";
 const rsaPss = {
   name: "RSA-PSS",
   hash: "SHA-384",
   modulusLength: 4096,
   publicExponent: new Uint8Array([1, 0, 1]),
 };
+const ecdsa = { name: "ECDSA", namedCurve: "P-384" };
 
-/** Makes the certificates of an installation; `nowMs` is when they begin to be valid. */
+/** Makes the two authorities of an installation, their keys at the same time: half a second, rarely two. */
+export async function createSimulatedAuthority(nowMs: number, random: Random): Promise<SimulatedAuthority> {
+  const [ark, ask] = await Promise.all([createKey(rsaPss), createKey(rsaPss)]);
+  const serial = new ByteReader(random(8)).u64() >> 1n;
+  const fields = { issuer: arkName, notBefore: nowMs - dayMs, notAfter: nowMs + authorityValidityMs };
+  const [arkCertificate, askCertificate] = await Promise.all([
+    signCertificate(
+      { ...fields, serial, subject: arkName, spki: ark.spki, extensions: authorityExtensions(1n) },
+      ark.pkcs8,
+    ),
+    signCertificate(
+      {
+        ...fields,
+        serial: serial + 1n,
+        subject: askName,
+        spki: ask.spki,
+        extensions: authorityExtensions(0n),
+      },
+      ark.pkcs8,
+    ),
+  ]);
+  return { ark: arkCertificate, arkKey: ark.pkcs8, ask: askCertificate, askKey: ask.pkcs8 };
+}
+
+/** Makes a chip with a new key; `nowMs` is when its certificate begins to be valid. */
+export async function issueSimulatedChip(
+  authority: SimulatedAuthority,
+  nowMs: number,
+  random: Random,
+  options: ChipOptions = {},
+): Promise<SimulatedChip> {
+  const { tcb = simulatedTcb, hardwareId = random(8), kind = "vcek" } = options;
+  const { pkcs8, spki } = await createKey(ecdsa);
+  const standard = vcekExtensions(tcb, hardwareId);
+  const vek = await signCertificate(
+    {
+      serial: 0n, // as AMD's are
+      issuer: askName,
+      subject: vcekName,
+      notBefore: options.notBefore ?? nowMs - dayMs,
+      notAfter: options.notAfter ?? nowMs + chipValidityMs,
+      spki,
+      extensions: options.extensions?.(standard) ?? standard,
+    },
+    authority.askKey,
+    options.signing,
+  );
+  const { ark, ask } = authority;
+  const certificates = serializeCertificateTable({ kind, vek, ask, ark });
+  return { ark, certificates, signingKey: pkcs8, tcb, hardwareId };
+}
+
+/** Makes an installation of one chip and forgets the keys of its authorities. */
 export async function createSimulatedChip(
   nowMs: number,
   random: Random,
-  options: { readonly tcb?: Tcb } = {},
+  options: ChipOptions = {},
 ): Promise<SimulatedChip> {
-  const tcb = options.tcb ?? simulatedTcb;
-  const hardwareId = random(8);
-  const [arkPair, askPair, vekPair] = await Promise.all([
-    crypto.subtle.generateKey(rsaPss, true, ["sign", "verify"]),
-    crypto.subtle.generateKey(rsaPss, true, ["sign", "verify"]),
-    crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-384" }, true, ["sign", "verify"]),
-  ]);
-  const arkName = subject("ARK-Turin SIMULATED - NOT AMD");
-  const askName = subject("SEV-Turin SIMULATED - NOT AMD");
-  const vekName = subject("SEV-VCEK SIMULATED - NOT AMD");
-  const issue = async (
-    issuer: Bytes,
-    name: Bytes,
-    key: CryptoKey,
-    signer: CryptoKey,
-    extensions: readonly Bytes[],
-  ) => {
-    const spki = new Uint8Array(await crypto.subtle.exportKey("spki", key));
-    const tbs = der.sequence(
-      der.explicit(0, der.integer(2n)),
-      der.integer(0n),
-      pssAlgorithm,
-      issuer,
-      der.sequence(der.time(nowMs - 86_400_000), der.time(nowMs + validityMs)),
-      name,
-      spki,
-      ...(extensions.length === 0 ? [] : [der.explicit(3, der.sequence(...extensions))]),
-    );
-    const signature = await crypto.subtle.sign({ name: "RSA-PSS", saltLength: 48 }, signer, tbs);
-    return der.sequence(tbs, pssAlgorithm, der.bitString(new Uint8Array(signature)));
-  };
-  const ark = await issue(arkName, arkName, arkPair.publicKey, arkPair.privateKey, []);
-  const ask = await issue(arkName, askName, askPair.publicKey, arkPair.privateKey, []);
-  const vekExtensions = vcekExtensions(tcb, hardwareId);
-  const vek = await issue(askName, vekName, vekPair.publicKey, askPair.privateKey, vekExtensions);
-  return {
-    ark,
-    certificates: serializeCertificateTable({ kind: "vcek", vek, ask, ark }),
-    signingKey: new Uint8Array(await crypto.subtle.exportKey("pkcs8", vekPair.privateKey)),
-    tcb,
-    hardwareId,
-  };
+  return issueSimulatedChip(await createSimulatedAuthority(nowMs, random), nowMs, random, options);
 }
 
 /** A chip as JSON, for the state folder of an installation. */
@@ -88,51 +134,55 @@ export function serializeSimulatedChip(chip: SimulatedChip): string {
   });
 }
 
-/** Reads what `serializeSimulatedChip` wrote; it comes from a folder of one's own. */
+/** Reads what `serializeSimulatedChip` wrote; throws `AttestationError`. */
 export function parseSimulatedChip(text: string): SimulatedChip {
-  const value: Record<"ark" | "certificates" | "signingKey" | "hardwareId", string> & { tcb: Tcb } =
-    JSON.parse(text);
+  const chip = parseRecord(text);
+  const bytes = (name: string): Bytes => {
+    const value = chip.get(name);
+    if (typeof value !== "string") throw malformedChip();
+    return strictly("simulated chip", () => decodeBase64(value));
+  };
+  const levels = new Map<string, unknown>(Object.entries(chip.get("tcb") ?? {}));
+  const level = (name: string): number => {
+    const value = levels.get(name);
+    if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > 255)
+      throw malformedChip();
+    return value;
+  };
   return {
-    ark: decodeBase64(value.ark),
-    certificates: decodeBase64(value.certificates),
-    signingKey: decodeBase64(value.signingKey),
-    hardwareId: decodeBase64(value.hardwareId),
-    tcb: value.tcb,
+    ark: bytes("ark"),
+    certificates: bytes("certificates"),
+    signingKey: bytes("signingKey"),
+    hardwareId: bytes("hardwareId"),
+    tcb: {
+      fmc: level("fmc"),
+      bootLoader: level("bootLoader"),
+      tee: level("tee"),
+      snp: level("snp"),
+      microcode: level("microcode"),
+    },
   };
 }
 
-const sha384Algorithm = der.sequence(der.objectIdentifier("2.16.840.1.101.3.4.2.2"));
-
-/** RSASSA-PSS with SHA-384, MGF1 with SHA-384 and a salt of 48 bytes (RFC 4055 Section 3.1). */
-const pssAlgorithm = der.sequence(
-  der.objectIdentifier("1.2.840.113549.1.1.10"),
-  der.sequence(
-    der.explicit(0, sha384Algorithm),
-    der.explicit(1, der.sequence(der.objectIdentifier("1.2.840.113549.1.1.8"), sha384Algorithm)),
-    der.explicit(2, der.integer(48n)),
-  ),
-);
-
-function subject(commonName: string): Bytes {
-  const attribute = der.sequence(der.objectIdentifier("2.5.4.3"), der.utf8String(commonName));
-  return der.sequence(der.set(attribute));
+function parseRecord(text: string): Map<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === "object" && value !== null) return new Map(Object.entries(value));
+  } catch {
+    // refused below
+  }
+  throw malformedChip();
 }
 
-function vcekExtensions(tcb: Tcb, hardwareId: Bytes): Bytes[] {
-  const extension = (id: string, content: Bytes): Bytes =>
-    der.sequence(der.objectIdentifier(id), der.octetString(content));
-  const level = (id: string, value: number): Bytes => extension(id, der.integer(BigInt(value)));
-  return [
-    level(vekOid.structVersion, 1),
-    extension(vekOid.productName, der.ia5String("Turin")),
-    level(vekOid.bootLoader, tcb.bootLoader),
-    level(vekOid.tee, tcb.tee),
-    level(vekOid.snp, tcb.snp),
-    level(vekOid.spl5, 0),
-    level(vekOid.spl6, 0),
-    level(vekOid.spl7, 0),
-    level(vekOid.microcode, tcb.microcode),
-    level(vekOid.fmc, tcb.fmc),
-    extension(vekOid.hardwareId, hardwareId),
-  ];
+function malformedChip(): AttestationError {
+  return new AttestationError("malformed", "simulated chip: a field is missing or of another type");
+}
+
+async function createKey(algorithm: RsaHashedKeyGenParams | EcKeyGenParams) {
+  const pair = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const [pkcs8, spki] = await Promise.all([
+    crypto.subtle.exportKey("pkcs8", pair.privateKey),
+    crypto.subtle.exportKey("spki", pair.publicKey),
+  ]);
+  return { pkcs8: new Uint8Array(pkcs8), spki: new Uint8Array(spki) };
 }

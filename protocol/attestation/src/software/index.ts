@@ -1,10 +1,25 @@
 export {
+  type ChipOptions,
+  createSimulatedAuthority,
   createSimulatedChip,
+  issueSimulatedChip,
   parseSimulatedChip,
+  type SimulatedAuthority,
   type SimulatedChip,
   serializeSimulatedChip,
   simulatedTcb,
 } from "./development-pki.ts";
-export { measureImage } from "./launch-measurement.ts";
+export { extendLaunchDigest, measureImage, pageSize } from "./launch-measurement.ts";
 export { developmentPolicy, parseSimulatedRoot } from "./policy.ts";
-export { createReportSigner, type ReportOverrides, type ReportSigner } from "./simulated-report.ts";
+export {
+  type CertificateExtension,
+  type CertificateFields,
+  type CertificateSigning,
+  signCertificate,
+} from "./simulated-certificate.ts";
+export {
+  createReportSigner,
+  type ReportOverrides,
+  type ReportSigner,
+  serializeTcb,
+} from "./simulated-report.ts";

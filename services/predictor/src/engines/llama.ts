@@ -1,23 +1,33 @@
 // The embedded engine: GGUF models in this process, on the processor (node-llama-cpp).
-
+import { type Random, systemRandom } from "@sotto/base";
 import type { ChatMessage, ChatRequest } from "@sotto/chat";
 import {
   type ChatHistoryItem,
   getLlama,
+  type LlamaContext,
   LlamaLogLevel,
   resolveChatWrapper,
   type Token,
 } from "node-llama-cpp";
 import { type Engine, EngineError, type EngineEvent } from "./engine.ts";
+import { createEventQueue } from "./event-queue.ts";
 import { createStopFilter } from "./stop-filter.ts";
+import { createTokenText } from "./token-text.ts";
 
-export type LlamaOptions = { readonly path: string; readonly name: string; readonly threads: number };
+export type LlamaOptions = {
+  readonly path: string;
+  readonly name: string;
+  readonly threads: number;
+  /** Seeds answers whose question names no seed. */
+  readonly random?: Random;
+};
 
-const defaultMaxTokens = 1024;
 const maxContext = 4096;
+const defaultTemperature = 0.8;
 
 /** Loads a model; throws `EngineError` with `model-refused`. */
 export async function openLlamaEngine(options: LlamaOptions): Promise<Engine> {
+  const random = options.random ?? systemRandom;
   const llama = await getLlama({
     gpu: false,
     build: "never",
@@ -27,59 +37,115 @@ export async function openLlamaEngine(options: LlamaOptions): Promise<Engine> {
   const model = await llama.loadModel({ modelPath: options.path }).catch((cause: unknown) => {
     throw new EngineError("model-refused", "model cannot be loaded", { cause });
   });
+  const wrapper = resolveChatWrapper(model, { warningLogs: false });
   const contextSize = Math.min(maxContext, model.trainContextSize);
-  const context = await model.createContext({ contextSize, sequences: 1, threads: options.threads });
-  const sequence = context.getSequence();
-  const wrapper = resolveChatWrapper(model);
-  // One question at a time: the sequence is the engine's whole state, and it is emptied around each.
+  const openContext = (): Promise<LlamaContext> =>
+    model.createContext({ contextSize, sequences: 1, threads: options.threads });
+
+  // A context is made for one question and given back after it, with all its memory; the next is made ahead.
+  let spare: Promise<LlamaContext> | undefined;
+  const prepare = (): void => {
+    spare = openContext();
+    spare.catch(() => {
+      spare = undefined;
+    });
+  };
+  const takeContext = (): Promise<LlamaContext> => {
+    const taken = spare ?? openContext();
+    spare = undefined;
+    return taken;
+  };
+  prepare();
+  await spare;
+
+  const closed = new AbortController();
   let turn: Promise<void> = Promise.resolve();
 
-  async function* generate(request: ChatRequest, signal: AbortSignal): AsyncGenerator<EngineEvent> {
-    let release = (): void => {};
-    const before = turn;
-    turn = new Promise((resolve) => {
-      release = resolve;
-    });
+  async function* generate(request: ChatRequest, given: AbortSignal): AsyncGenerator<EngineEvent> {
+    const left = new AbortController();
+    const signal = AbortSignal.any([given, left.signal, closed.signal]);
+    const queue = createEventQueue<EngineEvent>();
+    const stop = (): void => queue.fail(signal.reason);
+    signal.addEventListener("abort", stop, { once: true });
+    // One question at a time: two would share the processor and each other's delays.
+    turn = turn.then(() => answer(request, signal, queue.push)).then(queue.end, queue.fail);
     try {
-      await before;
-      signal.throwIfAborted();
-      await sequence.clearHistory();
-      const { contextText } = wrapper.generateContextState({ chatHistory: toHistory(request.messages) });
-      const prompt = contextText.tokenize(model.tokenizer);
-      if (prompt.length >= contextSize)
-        throw new EngineError("context-overflow", "question is longer than the context");
-      yield* run(prompt, request, signal);
+      yield* queue.read();
     } finally {
-      await sequence.clearHistory();
-      release();
+      signal.removeEventListener("abort", stop);
+      left.abort();
     }
   }
 
-  async function* run(
-    prompt: Token[],
+  async function answer(
     request: ChatRequest,
     signal: AbortSignal,
-  ): AsyncGenerator<EngineEvent> {
-    const room = contextSize - prompt.length;
-    const maxTokens = Math.min(request.maxTokens ?? defaultMaxTokens, room);
-    const stops = createStopFilter(request.stop);
-    const made: Token[] = [];
-    let shown = 0;
-    const tokens = sequence.evaluate(prompt, {
-      temperature: request.temperature ?? 0.8,
-      ...(request.topP === undefined ? {} : { topP: request.topP }),
-      ...(request.seed === undefined ? {} : { seed: request.seed >>> 0 }),
+    emit: (event: EngineEvent) => void,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    const { contextText, stopGenerationTriggers } = wrapper.generateContextState({
+      chatHistory: toHistory(request.messages),
     });
-    // The generator ends by itself at the end of the text.
-    let finishReason: "stop" | "length" = "stop";
+    const prompt = contextText.tokenize(model.tokenizer);
+    if (prompt.length >= contextSize) {
+      throw new EngineError("context-overflow", "question is longer than the context");
+    }
+    const triggers = stopGenerationTriggers.map(({ values }) => values);
+    const stopTexts = triggers.flatMap(([only, ...rest]) =>
+      typeof only === "string" && only !== "" && rest.length === 0 ? [only] : [],
+    );
+    const stopTokens = stopGenerationTriggers
+      .map((trigger) => trigger.tokenize(model.tokenizer))
+      .filter((tokens) => tokens.length > 0 && tokens.every((token) => model.isSpecialToken(token)));
+    const context = await takeContext();
+    try {
+      await run(
+        context,
+        prompt,
+        { ...request, stop: [...request.stop, ...stopTexts] },
+        stopTokens,
+        signal,
+        emit,
+      );
+    } finally {
+      await context.dispose();
+      if (!closed.signal.aborted) prepare();
+    }
+  }
+
+  async function run(
+    context: LlamaContext,
+    prompt: readonly Token[],
+    request: ChatRequest,
+    stopTokens: readonly Token[][],
+    signal: AbortSignal,
+    emit: (event: EngineEvent) => void,
+  ): Promise<void> {
+    const sequence = context.getSequence();
+    // A long question is read in pieces, because only between them can it be given up.
+    let read = 0;
+    for (; prompt.length - read > context.batchSize; read += context.batchSize) {
+      signal.throwIfAborted();
+      await sequence.evaluateWithoutGeneratingNewTokens(prompt.slice(read, read + context.batchSize));
+    }
+    signal.throwIfAborted();
+    const maxTokens = Math.min(request.maxTokens ?? contextSize, contextSize - prompt.length);
+    const stops = createStopFilter(request.stop);
+    const text = createTokenText<Token>((tokens, before) => model.detokenize(tokens, false, before));
+    const made: Token[] = [];
+    const tokens = sequence.evaluate(prompt.slice(read), {
+      temperature: request.temperature ?? defaultTemperature,
+      ...(request.topP === undefined ? {} : { topP: request.topP }),
+      // The library would take the time of day, and every answer of a second would be the same.
+      seed: (request.seed ?? new DataView(random(4).buffer).getUint32(0)) >>> 0,
+    });
+    let finishReason: "stop" | "length" = "stop"; // the generator ends by itself at the end of the text
     for await (const token of tokens) {
       signal.throwIfAborted();
       made.push(token);
-      // Only what no later token can change: a cut multi-byte character reads as U+FFFD until it is whole.
-      const text = model.detokenize(made).replace(/\ufffd+$/, "");
-      const { output, stopped } = stops.push(text.slice(shown));
-      shown = Math.max(shown, text.length);
-      if (output !== "") yield { type: "text", text: output };
+      if (stopTokens.some((wanted) => endsWith(made, wanted))) break;
+      const { output, stopped } = stops.push(text.push(token));
+      if (output !== "") emit({ type: "text", text: output });
       if (stopped) break;
       if (made.length >= maxTokens) {
         finishReason = "length";
@@ -87,23 +153,29 @@ export async function openLlamaEngine(options: LlamaOptions): Promise<Engine> {
       }
     }
     const rest = stops.finish();
-    if (rest !== "") yield { type: "text", text: rest };
-    yield {
-      type: "end",
-      finishReason,
-      usage: { promptTokens: prompt.length, completionTokens: made.length },
-    };
+    if (rest !== "") emit({ type: "text", text: rest });
+    const usage = { promptTokens: prompt.length, completionTokens: made.length };
+    emit({ type: "end", finishReason, usage });
   }
 
   return {
     model: options.name,
     generate,
     close: async () => {
-      await context.dispose();
+      closed.abort();
+      await turn;
+      await spare?.then((context) => context.dispose());
       await model.dispose();
       await llama.dispose();
     },
   };
+}
+
+function endsWith(tokens: readonly Token[], wanted: readonly Token[]): boolean {
+  return (
+    tokens.length >= wanted.length &&
+    wanted.every((token, index) => tokens.at(index - wanted.length) === token)
+  );
 }
 
 function toHistory(messages: readonly ChatMessage[]): ChatHistoryItem[] {

@@ -5,6 +5,7 @@ import { type Engine, EngineError, type EngineEvent } from "./engine.ts";
 
 export type OpenAiOptions = { readonly url: string; readonly model: string; readonly fetch?: typeof fetch };
 
+const count = z.number().int().min(0);
 const chunkSchema = z.looseObject({
   choices: z
     .array(
@@ -14,7 +15,7 @@ const chunkSchema = z.looseObject({
       }),
     )
     .optional(),
-  usage: z.looseObject({ prompt_tokens: z.number(), completion_tokens: z.number() }).nullish(),
+  usage: z.looseObject({ prompt_tokens: count, completion_tokens: count }).nullish(),
 });
 
 /** Uses a server; prefix caching and logs of that server are its operator's to switch off. */
@@ -50,21 +51,22 @@ async function* generate(
   }
   let usage: Usage = { promptTokens: 0, completionTokens: 0 };
   let finishReason: FinishReason | undefined;
-  let done = false;
+  let ended = false;
   const parser = new SseParser();
   try {
     for await (const bytes of response.body) {
-      for (const data of parser.push(bytes)) {
+      for (const data of ended ? [] : parser.push(bytes)) {
         if (data === "[DONE]") {
-          done = true;
-          continue;
+          ended = true;
+          // At once: when the server closes the connection is its own affair.
+          yield { type: "end", finishReason: finishReason ?? "stop", usage };
+          break;
         }
         const chunk = chunkSchema.parse(JSON.parse(data));
         const choice = chunk.choices?.[0];
         const text = choice?.delta?.content ?? "";
         if (text !== "") yield { type: "text", text };
-        const reason = choice?.finish_reason;
-        if (reason !== undefined && reason !== null) finishReason = reason === "length" ? "length" : "stop";
+        finishReason = toFinishReason(choice?.finish_reason) ?? finishReason;
         if (chunk.usage) {
           usage = {
             promptTokens: chunk.usage.prompt_tokens,
@@ -76,8 +78,14 @@ async function* generate(
   } catch (cause) {
     throw new EngineError("engine-failed", "model server broke off", { cause });
   }
-  if (!done && finishReason === undefined) throw new EngineError("engine-failed", "model server broke off");
-  yield { type: "end", finishReason: finishReason ?? "stop", usage };
+  if (ended) return;
+  if (finishReason === undefined) throw new EngineError("engine-failed", "model server broke off");
+  yield { type: "end", finishReason, usage };
+}
+
+function toFinishReason(reason: string | null | undefined): FinishReason | undefined {
+  if (reason === undefined || reason === null) return undefined;
+  return reason === "length" || reason === "content_filter" ? reason : "stop";
 }
 
 function toBody(model: string, request: ChatRequest): object {

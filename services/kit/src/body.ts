@@ -1,0 +1,24 @@
+// A whole body in memory, within a limit.
+import { type Bytes, concatBytes } from "@sotto/base";
+
+/** Reads the body of a request or response; undefined when it is longer than `maxBytes`, of which no more is read. */
+export async function readBody(message: Request | Response, maxBytes: number): Promise<Bytes | undefined> {
+  const declared = message.headers.get("content-length");
+  if (Number(declared ?? 0) > maxBytes) {
+    await message.body?.cancel();
+    return undefined;
+  }
+  // HTTP/1.1 holds a message to the length that it declares, and this way is much quicker.
+  if (declared !== null) {
+    const bytes = new Uint8Array(await message.arrayBuffer());
+    return bytes.length > maxBytes ? undefined : bytes;
+  }
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of message.body ?? []) {
+    size += part.length;
+    if (size > maxBytes) return undefined;
+    parts.push(part);
+  }
+  return concatBytes(...parts);
+}

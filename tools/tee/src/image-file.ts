@@ -11,11 +11,12 @@ import {
   statSync,
 } from "node:fs";
 import { basename, dirname, join, relative, sep } from "node:path";
+import type { Digest } from "@sotto/log";
 import { type ClosurePackage, followWorkspaceLink } from "./package-closure.ts";
 import { TeeError } from "./tee-error.ts";
 
 /** One file of an image: path inside it, size in bytes, `sha256:<hex>` of its content. */
-export type ImageFile = { readonly path: string; readonly size: number; readonly digest: string };
+export type ImageFile = { readonly path: string; readonly size: number; readonly digest: Digest };
 
 const chunkBytes = 1024 * 1024;
 const noFollow = constants.O_NOFOLLOW ?? 0; // absent on Windows

@@ -35,11 +35,11 @@ test("text is the same however it is cut into tokens", () => {
 });
 
 test("bytes that are no character delay what follows, and do not swallow it", () => {
-  const junk = Array.from({ length: 50 }, () => new Uint8Array([0x80]));
+  const junk = Array.from({ length: 100 }, () => new Uint8Array([0x80]));
   const pieces = readAll([...junk, bytesOf.encode("end")]);
   assert.ok(pieces.join("").endsWith("end"));
   assert.ok(
-    pieces.slice(0, 20).some((piece) => piece !== ""),
+    pieces.slice(0, 80).some((piece) => piece !== ""),
     "not held back for ever",
   );
 });

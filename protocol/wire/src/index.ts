@@ -3,8 +3,8 @@ export { parseRequest, serializeIndeterminateRequest, serializeRequest } from ".
 export { parseResponse, serializeResponse } from "./bhttp/response.ts";
 export * from "./bhttp/response-stream.ts";
 export { maxChunkBytes } from "./ohttp/chunk-framing.ts";
+export type { ChunkedOpener } from "./ohttp/chunked-opener.ts";
 export {
-  type ChunkedOpener,
   type ChunkedRequest,
   type EncapsulatedRequest,
   encapsulateChunkedRequest,

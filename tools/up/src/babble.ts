@@ -5,7 +5,7 @@ import { writeFileSync } from "node:fs";
 const width = 64;
 const feedForward = 128;
 const heads = 2;
-const context = 2048;
+const context = 4096;
 const seed = 0x50770;
 const endLikelihood = 1.2; // ends an answer after some twenty words
 const words =
@@ -13,7 +13,7 @@ const words =
     " ",
   );
 
-/** Writes the model file, about 0.4 MB, the same bytes every time. */
+/** Writes the model file, about 0.6 MB, the same bytes every time. */
 export function writeBabbleModel(path: string): void {
   const vocabulary = createVocabulary();
   const tensors = createTensors(vocabulary.tokens.length, vocabulary.firstWord);
@@ -33,9 +33,19 @@ function createVocabulary(): Vocabulary {
     tokens.push(`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`);
     kinds.push(tokenKind.byte);
   }
+  // The tokenizer joins pieces pair by pair, so a word is only found if each of its beginnings is a piece as well.
+  const whole = new Set(words.map((word) => `\u2581${word}`));
+  const beginnings = new Set(
+    [...whole].flatMap((word) => [...word].map((_, index) => word.slice(0, index + 1))),
+  );
+  for (const beginning of beginnings) {
+    if (whole.has(beginning)) continue;
+    tokens.push(beginning);
+    kinds.push(tokenKind.normal);
+  }
   const firstWord = tokens.length;
-  for (const word of new Set(words)) {
-    tokens.push(`\u2581${word}`);
+  for (const word of whole) {
+    tokens.push(word);
     kinds.push(tokenKind.normal);
   }
   return { tokens, kinds, scores: tokens.map((_, index) => -index), firstWord };
@@ -69,9 +79,9 @@ function createTensors(vocabularySize: number, firstWord: number): Tensor[] {
   const output = matrix("output.weight", width, vocabularySize, 2.5 / Math.sqrt(width));
   for (let token = 0; token < vocabularySize; token += 1) {
     // Dimension 0 is the same for every token, which gives the output something constant to lean on:
-    // words are likely, raw bytes are not, and an end comes after a few dozen words.
+    // words are likely, raw bytes and pieces are not, and an end comes after a few dozen words.
     embedding.values[token * width] = 4;
-    // Dimension 1 tells words from the rest: questions end in raw bytes, and no answer ends before its first word.
+    // Dimension 1 tells words from the rest: questions end in a space, and no answer ends before its first word.
     embedding.values[token * width + 1] = token < firstWord ? -4 : 0;
     if (token < firstWord) output.values.fill(0, token * width, (token + 1) * width);
     output.values[token * width] = token === endOfText ? endLikelihood : token < firstWord ? -4 : 0;

@@ -1,5 +1,7 @@
 // Field sections (RFC 9292 Section 3.6): names lowercase tokens, values without control characters.
-import { ByteReader, type Bytes, ByteWriter } from "@sotto/base";
+// Stricter than the RFC in two ways: no pseudo-field at all, and no field that belongs to a connection, since
+// messages are made here and never captured from a connection.
+import { ByteReader, type Bytes, ByteWriter, EncodingError } from "@sotto/base";
 import { WireError } from "../wire-error.ts";
 import type { HeaderList, MessageLimits } from "./message.ts";
 
@@ -10,6 +12,7 @@ const connectionFields = new Set([
   "connection",
   "keep-alive",
   "proxy-connection",
+  "te",
   "transfer-encoding",
   "upgrade",
 ]);
@@ -33,7 +36,13 @@ export function readKnownSection(reader: ByteReader, limits: MessageLimits): Hea
     throw new WireError("too-large", "bhttp: field section over its limit");
   const lines = new ByteReader(reader.bytes(length));
   const fields: [string, string][] = [];
-  while (lines.remaining > 0) fields.push(readField(lines, lines.varint(), fields.length, limits));
+  try {
+    while (lines.remaining > 0) fields.push(readField(lines, lines.varint(), fields.length, limits));
+  } catch (cause) {
+    if (!(cause instanceof EncodingError)) throw cause;
+    // More input cannot mend a line that leaves its section.
+    throw new WireError("malformed", "bhttp: field line crosses the end of its section", { cause });
+  }
   return fields;
 }
 
@@ -88,6 +97,7 @@ export function encodeLatin1(text: string): Bytes {
   return bytes;
 }
 
+/** Reads one character a byte. */
 export function decodeLatin1(bytes: Uint8Array): string {
   let text = "";
   for (const byte of bytes) text += String.fromCharCode(byte);

@@ -24,7 +24,7 @@ export type BinaryResponse = {
   readonly trailers: HeaderList;
 };
 
-/** What a parser accepts at most; sizes in bytes. */
+/** What a parser accepts at most in one message; sizes in bytes. */
 export type MessageLimits = {
   readonly maxFields: number;
   readonly maxSectionBytes: number;
@@ -37,6 +37,12 @@ export const defaultMessageLimits: MessageLimits = {
   maxSectionBytes: 16 * 1024,
   maxContentBytes: 4 * 1024 * 1024,
   maxInformational: 8,
+};
+
+/** A streamed response is not held in memory, so its content may be far larger: 1 GiB. */
+export const defaultStreamLimits: MessageLimits = {
+  ...defaultMessageLimits,
+  maxContentBytes: 2 ** 30, // what one AES-128-GCM key should protect (draft-ietf-ohai-chunked-ohttp-08 Section 7.3)
 };
 
 /** Framing indicators (RFC 9292 Section 3.3). */

@@ -1,6 +1,7 @@
 // Binary HTTP requests, known- and indeterminate-length (RFC 9292 Sections 3.1 to 3.4).
 import { ByteReader, type Bytes, ByteWriter, concatBytes, isAllZero } from "@sotto/base";
 import { strictly, WireError } from "../wire-error.ts";
+import { checkRequest } from "./control-data.ts";
 import {
   decodeLatin1,
   encodeLatin1,
@@ -11,9 +12,6 @@ import {
 import { type BinaryRequest, defaultMessageLimits, framing, type MessageLimits } from "./message.ts";
 
 const maxControlBytes = 8 * 1024;
-const methodPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const schemePattern = /^[a-z][a-z0-9+.-]*$/;
-const visiblePattern = /^[\u0021-\u007e]*$/;
 
 /** Writes a known-length request, padded with zeros up to `padTo` bytes (RFC 9292 Section 3.8). */
 export function serializeRequest(request: BinaryRequest, options: { readonly padTo?: number } = {}): Bytes {
@@ -48,18 +46,23 @@ export function parseRequest(bytes: Uint8Array, limits: MessageLimits = defaultM
     if (kind !== framing.knownRequest && kind !== framing.indeterminateRequest) {
       throw new WireError("malformed", "bhttp: not a request");
     }
-    const method = readControl(reader, methodPattern);
-    const scheme = readControl(reader, schemePattern);
-    const authority = readControl(reader, visiblePattern);
-    const path = readControl(reader, visiblePattern);
+    const [method, scheme, authority, path] = [
+      readText(reader),
+      readText(reader),
+      readText(reader),
+      readText(reader),
+    ];
     const rest =
       kind === framing.knownRequest ? readKnown(reader, limits) : readIndeterminate(reader, limits);
     if (!isAllZero(reader.rest())) throw new WireError("trailing-bytes", "bhttp: padding is not zero");
-    return { method, scheme, authority, path, ...rest };
+    const request = { method, scheme, authority, path, ...rest };
+    checkRequest(request);
+    return request;
   });
 }
 
 function writeControl(kind: number, request: BinaryRequest): ByteWriter {
+  checkRequest(request);
   const writer = new ByteWriter().varint(kind);
   for (const part of [request.method, request.scheme, request.authority, request.path]) {
     writer.varint(part.length).bytes(encodeLatin1(part));
@@ -67,13 +70,10 @@ function writeControl(kind: number, request: BinaryRequest): ByteWriter {
   return writer;
 }
 
-function readControl(reader: ByteReader, pattern: RegExp): string {
+function readText(reader: ByteReader): string {
   const length = reader.varint();
   if (length > maxControlBytes) throw new WireError("too-large", "bhttp: control data over its limit");
-  const text = decodeLatin1(reader.bytes(length));
-  if (!pattern.test(text))
-    throw new WireError("malformed", "bhttp: control data holds a forbidden character");
-  return text;
+  return decodeLatin1(reader.bytes(length));
 }
 
 type Rest = Pick<BinaryRequest, "headers" | "content" | "trailers">;

@@ -2,13 +2,14 @@
 import { ByteReader, type Bytes, ByteWriter, concatBytes, EncodingError, isAllZero } from "@sotto/base";
 import { WireError } from "../wire-error.ts";
 import { readIndeterminateSection, readKnownSection, serializeFieldLines } from "./field-section.ts";
-import { defaultMessageLimits, framing, type HeaderList, type MessageLimits } from "./message.ts";
+import { defaultStreamLimits, framing, type HeaderList, type MessageLimits } from "./message.ts";
 import { checkFinal } from "./response.ts";
 
 /** Writes one indeterminate-length response in pieces: head, content any number of times, end. */
 export class ResponseSerializer {
   #state: "head" | "content" | "done" = "head";
 
+  /** Framing indicator, status and header section. */
   head(status: number, headers: HeaderList): Bytes {
     this.#advance("head", "content");
     return new ByteWriter()
@@ -19,12 +20,16 @@ export class ResponseSerializer {
       .finish();
   }
 
-  content(chunk: Bytes): Bytes {
+  /** One chunk of content. */
+  content(chunk: Uint8Array): Bytes {
     this.#advance("content", "content");
     // An empty chunk would read as the end of the content.
-    return chunk.length === 0 ? chunk : new ByteWriter().varint(chunk.length).bytes(chunk).finish();
+    return chunk.length === 0
+      ? new Uint8Array()
+      : new ByteWriter().varint(chunk.length).bytes(chunk).finish();
   }
 
+  /** The end of the content, and the trailer section. */
   end(trailers: HeaderList = []): Bytes {
     this.#advance("content", "done");
     return new ByteWriter().varint(0).bytes(serializeFieldLines(trailers)).varint(0).finish();
@@ -45,7 +50,7 @@ export type ResponseEvent =
 
 type Step = "framing" | "status" | "length" | "content" | "trailers" | "padding";
 
-/** Reads one response of either form, however it is cut; throws `WireError`. */
+/** Reads one response of either form, however it is cut; throws `WireError`, after which nothing more is read. */
 export class ResponseParser {
   readonly #limits: MessageLimits;
   #buffer: Bytes = new Uint8Array();
@@ -54,8 +59,9 @@ export class ResponseParser {
   #left = 0;
   #size = 0;
   #informational = 0;
+  #over = false;
 
-  constructor(limits: MessageLimits = defaultMessageLimits) {
+  constructor(limits: MessageLimits = defaultStreamLimits) {
     this.#limits = limits;
   }
 
@@ -71,9 +77,18 @@ export class ResponseParser {
   }
 
   #parse(final: boolean): ResponseEvent[] {
+    if (this.#over) throw new WireError("out-of-order", "bhttp: response is over");
+    this.#over = true;
+    const events = this.#readAll(final);
+    // Only an input that may go on, and went well so far, leaves the parser open.
+    this.#over = final;
+    return events;
+  }
+
+  #readAll(final: boolean): ResponseEvent[] {
     const events: ResponseEvent[] = [];
     let offset = 0;
-    for (;;) {
+    while (final || offset < this.#buffer.length) {
       // Each step reads all it needs or nothing; what it lacks may come with the next bytes.
       const reader = new ByteReader(this.#buffer.subarray(offset));
       const before = this.#step;

@@ -3,7 +3,8 @@
 import { type Bytes, concatBytes, copyBytes } from "@sotto/base";
 import * as hpke from "hpke";
 import { decryptionFailed, WireError } from "../wire-error.ts";
-import { ChunkFraming, serializeChunk, serializeFinalChunk } from "./chunk-framing.ts";
+import { maxChunkBytes, serializeChunk, serializeFinalChunk } from "./chunk-framing.ts";
+import { ChunkedOpener } from "./chunked-opener.ts";
 import { aeadAes128Gcm, type KeyConfig, kdfHkdfSha256, kemId, requestHeader } from "./key-config.ts";
 import {
   chunkedLabels,
@@ -15,6 +16,7 @@ import {
   nk,
   nn,
   nonceLabel,
+  nt,
   plainLabels,
   requestInfo,
   responseNonceLength,
@@ -23,22 +25,25 @@ import {
 const kdf = hpke.KDF_HKDF_SHA256();
 const aead = hpke.AEAD_AES_128_GCM();
 
-const suites: ReadonlyMap<number, hpke.CipherSuite> = new Map<number, hpke.CipherSuite>([
-  [
-    kemId.x25519,
-    new hpke.CipherSuite(hpke.KEM_DHKEM_X25519_HKDF_SHA256, hpke.KDF_HKDF_SHA256, hpke.AEAD_AES_128_GCM),
-  ],
-  [
-    kemId.mlkem768X25519,
-    new hpke.CipherSuite(hpke.KEM_MLKEM768_X25519, hpke.KDF_HKDF_SHA256, hpke.AEAD_AES_128_GCM),
-  ],
+const kems: ReadonlyMap<number, hpke.KEMFactory> = new Map<number, hpke.KEMFactory>([
+  [kemId.x25519, hpke.KEM_DHKEM_X25519_HKDF_SHA256],
+  [kemId.mlkem768X25519, hpke.KEM_MLKEM768_X25519],
 ]);
+const suites = new Map<number, hpke.CipherSuite>();
 
-/** The HPKE suite of a KEM; throws `WireError` with `unsupported`. */
+/** The HPKE suite of a KEM, made on first use: not every browser has all; throws `WireError` with `unsupported`. */
 export function hpkeSuite(kem: number): hpke.CipherSuite {
-  const suite = suites.get(kem);
-  if (suite === undefined) throw new WireError("unsupported", "kem is not supported");
-  return suite;
+  const known = suites.get(kem);
+  if (known !== undefined) return known;
+  const factory = kems.get(kem);
+  if (factory === undefined) throw new WireError("unsupported", "kem is not supported");
+  try {
+    const suite = new hpke.CipherSuite(factory, hpke.KDF_HKDF_SHA256, hpke.AEAD_AES_128_GCM);
+    suites.set(kem, suite);
+    return suite;
+  } catch (cause) {
+    throw new WireError("unsupported", "kem is not supported on this platform", { cause });
+  }
 }
 
 /** A sealed request and what opens its response. */
@@ -60,8 +65,7 @@ export async function encapsulateRequest(
     request: concatBytes(header, enc, sealed),
     openResponse: async (response) => {
       if (response.length < responseNonceLength) throw decryptionFailed();
-      const responseNonce = copyBytes(response.subarray(0, responseNonceLength));
-      const keys = await deriveResponseKeys(enc, secret, responseNonce);
+      const keys = await deriveResponseKeys(enc, secret, response.subarray(0, responseNonceLength));
       return open(keys.key, keys.nonce, emptyAad, response.subarray(responseNonceLength));
     },
   };
@@ -71,7 +75,9 @@ export async function encapsulateRequest(
 export type ChunkedRequest = {
   /** What comes before the first chunk. */
   readonly header: Bytes;
+  /** Seals and frames a chunk; an empty one, which the format forbids, becomes nothing. */
   readonly seal: (chunk: Uint8Array) => Promise<Bytes>;
+  /** Seals and frames the last chunk, which may be empty; nothing can be sealed after it. */
   readonly sealFinal: (chunk: Uint8Array) => Promise<Bytes>;
   readonly createResponseOpener: () => ChunkedOpener;
 };
@@ -83,80 +89,35 @@ export async function encapsulateChunkedRequest(
 ): Promise<ChunkedRequest> {
   const { header, enc, context, secret } = await setUp(config, chunkedLabels, suite);
   let ended = false;
-  const seal = async (chunk: Uint8Array, final: boolean): Promise<Bytes> => {
+  const seal = (chunk: Uint8Array, final: boolean): Promise<Uint8Array> => {
     if (ended) throw new WireError("out-of-order", "chunk after the final one");
+    if (chunk.length + nt > maxChunkBytes) throw new WireError("too-large", "chunk is over its limit");
     ended = final;
     // The context counts inside Seal, which it runs one after the other.
-    return copyBytes(await context.Seal(chunk, final ? finalAad : emptyAad));
+    return context.Seal(chunk, final ? finalAad : emptyAad);
   };
   return {
     header: concatBytes(header, enc),
-    seal: async (chunk) => serializeChunk(await seal(chunk, false)),
+    seal: async (chunk) =>
+      chunk.length === 0 && !ended ? new Uint8Array() : serializeChunk(await seal(chunk, false)),
     sealFinal: async (chunk) => serializeFinalChunk(await seal(chunk, true)),
-    createResponseOpener: () => new ChunkedOpener((nonce) => deriveResponseKeys(enc, secret, nonce)),
+    createResponseOpener: () =>
+      new ChunkedOpener({
+        length: () => responseNonceLength,
+        begin: async (responseNonce) => {
+          const { key, nonce } = await deriveResponseKeys(enc, secret, responseNonce);
+          let counter = 0;
+          return (ciphertext, aad) => {
+            const used = chunkNonce(nonce, counter);
+            counter += 1;
+            return open(key, used, aad, ciphertext);
+          };
+        },
+      }),
   };
 }
 
 type ResponseKeys = { readonly key: Bytes; readonly nonce: Bytes };
-
-/** Opens a chunked response as it comes; a failure is final. */
-export class ChunkedOpener {
-  readonly #derive: (responseNonce: Bytes) => Promise<ResponseKeys>;
-  readonly #framing = new ChunkFraming();
-  #head: Bytes = new Uint8Array();
-  #keys: ResponseKeys | undefined;
-  #counter = 0;
-  #dead = false;
-
-  constructor(derive: (responseNonce: Bytes) => Promise<ResponseKeys>) {
-    this.#derive = derive;
-  }
-
-  /** Takes the next bytes and returns the chunks they complete, in order; throws `WireError`. Not reentrant. */
-  push(bytes: Bytes): Promise<Bytes[]> {
-    return this.#guarded(async () => {
-      let rest = bytes;
-      if (this.#keys === undefined) {
-        this.#head = concatBytes(this.#head, bytes);
-        if (this.#head.length < responseNonceLength) return [];
-        rest = this.#head.slice(responseNonceLength);
-        this.#keys = await this.#derive(this.#head.slice(0, responseNonceLength));
-      }
-      const opened: Bytes[] = [];
-      for (const { ciphertext } of this.#framing.push(rest)) {
-        opened.push(await this.#open(ciphertext, emptyAad));
-      }
-      return opened;
-    });
-  }
-
-  /** The input is over: the content of the final chunk; throws `truncated` when there was none. */
-  finish(): Promise<Bytes> {
-    return this.#guarded(async () => {
-      const { ciphertext } = this.#framing.finish();
-      const content = await this.#open(ciphertext, finalAad);
-      this.#dead = true;
-      return content;
-    });
-  }
-
-  async #guarded<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#dead) throw new WireError("out-of-order", "message is over");
-    try {
-      return await work();
-    } catch (error) {
-      this.#dead = true;
-      throw error;
-    }
-  }
-
-  #open(ciphertext: Bytes, aad: Bytes): Promise<Bytes> {
-    if (this.#keys === undefined) throw new WireError("truncated", "message ends early");
-    const nonce = chunkNonce(this.#keys.nonce, this.#counter);
-    this.#counter += 1;
-    return open(this.#keys.key, nonce, aad, ciphertext);
-  }
-}
 
 async function setUp(config: KeyConfig, labels: Labels, suite: hpke.CipherSuite) {
   const supported = config.suites.some(
@@ -164,21 +125,23 @@ async function setUp(config: KeyConfig, labels: Labels, suite: hpke.CipherSuite)
   );
   if (!supported) throw new WireError("unsupported", "key config: no supported algorithms");
   const header = requestHeader(config.keyId, config.kemId);
-  let recipient: hpke.Key;
+  const info = requestInfo(labels, header);
+  let sender: Awaited<ReturnType<typeof suite.SetupSender>>;
   try {
-    recipient = await suite.DeserializePublicKey(config.publicKey);
+    sender = await suite.SetupSender(await suite.DeserializePublicKey(config.publicKey), { info });
   } catch (cause) {
     throw new WireError("malformed", "key config: public key is not valid", { cause });
   }
-  const { encapsulatedSecret, ctx } = await suite.SetupSender(recipient, {
-    info: requestInfo(labels, header),
-  });
-  const secret = copyBytes(await ctx.Export(labels.response, responseNonceLength));
-  return { header, enc: copyBytes(encapsulatedSecret), context: ctx, secret };
+  const secret = await sender.ctx.Export(labels.response, responseNonceLength);
+  return { header, enc: sender.encapsulatedSecret, context: sender.ctx, secret };
 }
 
 /** `prk = Extract(concat(enc, response_nonce), secret)`, then key and nonce (RFC 9458 Section 4.4). */
-async function deriveResponseKeys(enc: Bytes, secret: Bytes, responseNonce: Bytes): Promise<ResponseKeys> {
+async function deriveResponseKeys(
+  enc: Uint8Array,
+  secret: Uint8Array,
+  responseNonce: Uint8Array,
+): Promise<ResponseKeys> {
   const prk = await kdf.Extract(concatBytes(enc, responseNonce), secret);
   const [key, nonce] = await Promise.all([kdf.Expand(prk, keyLabel, nk), kdf.Expand(prk, nonceLabel, nn)]);
   return { key: copyBytes(key), nonce: copyBytes(nonce) };

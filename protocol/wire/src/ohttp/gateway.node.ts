@@ -1,11 +1,13 @@
 // The gateway's side of Oblivious HTTP, plain and chunked
 // (RFC 9458 Section 4; draft-ietf-ohai-chunked-ohttp-08 Section 6).
-import { createCipheriv } from "node:crypto";
 import { ByteReader, type Bytes, concatBytes, copyBytes, EncodingError, type Random } from "@sotto/base";
 import { decryptionFailed, WireError } from "../wire-error.ts";
-import { ChunkFraming, serializeChunk, serializeFinalChunk } from "./chunk-framing.ts";
-import { hmac, openDirect, setUpRecipient } from "./direct-hpke.node.ts";
+import { openGcm, sealGcm } from "./aes-gcm.node.ts";
+import { maxChunkBytes, serializeChunk, serializeFinalChunk } from "./chunk-framing.ts";
+import { ChunkedOpener, type OpenChunk } from "./chunked-opener.ts";
+import { setUpRecipient } from "./direct-hpke.node.ts";
 import type { GatewayKey, GatewayKeys } from "./gateway-keys.node.ts";
+import { createMacMessage, mac } from "./hmac-sha256.node.ts";
 import { type EncapsulatedHead, encapsulatedHeadLength, readEncapsulatedHead } from "./key-config.ts";
 import {
   chunkedLabels,
@@ -21,16 +23,15 @@ import {
   responseNonceLength,
 } from "./labels.ts";
 
-/** Opens sealed pieces of one request in order. */
-type Recipient = {
-  readonly open: (sealed: Bytes, aad: Bytes) => Promise<Bytes>;
-  readonly enc: Bytes;
-  readonly secret: Uint8Array;
-};
+type Variant = "plain" | "chunked";
 
+/** One request's context: opens its sealed pieces in order, and derives the keys of its response. */
+type Recipient = { readonly open: OpenChunk; readonly enc: Bytes; readonly secret: Uint8Array };
+
+/** An opened request and what seals its response. */
 export type DecapsulatedRequest = {
   readonly content: Bytes;
-  /** Seals the response; one request has one response. */
+  /** Seals a response under keys of its own, drawn with 16 random bytes. */
   readonly sealResponse: (content: Uint8Array, random: Random) => Bytes;
 };
 
@@ -38,13 +39,15 @@ export type DecapsulatedRequest = {
 export async function decapsulateRequest(keys: GatewayKeys, bytes: Bytes): Promise<DecapsulatedRequest> {
   const reader = new ByteReader(bytes);
   const head = readHead(reader);
-  const recipient = await setUp(keys, head, "plain");
-  const content = await recipient.open(reader.rest(), emptyAad);
+  const key = findKey(keys, head);
+  const recipient =
+    key.kind === "direct" ? setUpDirect(key, head.enc, "plain") : await setUpPackage(key, head.enc, "plain");
+  const content = await recipient.open(bytes.subarray(reader.offset), emptyAad);
   return {
     content,
     sealResponse: (response, random) => {
-      const { responseNonce, key, nonce } = drawResponseKeys(recipient, random);
-      return concatBytes(responseNonce, seal(key, nonce, emptyAad, response));
+      const { responseNonce, key: aeadKey, nonce } = drawResponseKeys(recipient, random);
+      return concatBytes(responseNonce, ...sealGcm(aeadKey, nonce, emptyAad, response));
     },
   };
 }
@@ -52,81 +55,68 @@ export async function decapsulateRequest(keys: GatewayKeys, bytes: Bytes): Promi
 /** Seals a response piece by piece; `header` goes first. */
 export type ChunkedResponseSealer = {
   readonly header: Bytes;
+  /** Seals and frames a chunk; an empty one, which the format forbids, becomes nothing. */
   readonly seal: (chunk: Uint8Array) => Bytes;
+  /** Seals and frames the last chunk, which may be empty; nothing can be sealed after it. */
   readonly sealFinal: (chunk: Uint8Array) => Bytes;
 };
 
-/** Opens a chunked request as it comes; a failure is final. */
+/** Opens a chunked request as it comes; calls are worked off in their order, and a failure is final. */
 export type ChunkedRequestOpener = {
-  /** Takes the next bytes and returns the chunks they complete, in order. Not reentrant. */
+  /** Takes the next bytes and returns the chunks they complete, in order. */
   readonly push: (bytes: Bytes) => Promise<Bytes[]>;
   /** The input is over: the content of the final chunk; throws `truncated` when there was none. */
   readonly finish: () => Promise<Bytes>;
+  /** Starts a response; the head of the request must have been opened, else `out-of-order` is thrown. */
   readonly createResponseSealer: (random: Random) => ChunkedResponseSealer;
 };
 
 /** Starts opening a chunked request (draft-ietf-ohai-chunked-ohttp-08 Section 6.1). */
 export function decapsulateChunkedRequest(keys: GatewayKeys): ChunkedRequestOpener {
-  const framing = new ChunkFraming();
-  let head: Bytes = new Uint8Array();
   let recipient: Recipient | undefined;
-  let over = false;
-
-  const guarded = async <T>(work: () => Promise<T>): Promise<T> => {
-    if (over) throw new WireError("out-of-order", "message is over");
-    try {
-      return await work();
-    } catch (error) {
-      over = true;
-      throw error;
-    }
-  };
-  const begun = (): Recipient => {
-    if (recipient === undefined) throw new WireError("truncated", "message ends early");
-    return recipient;
-  };
-
-  return {
-    push: (bytes) =>
-      guarded(async () => {
-        let rest = bytes;
-        if (recipient === undefined) {
-          head = concatBytes(head, bytes);
-          const length =
-            head.length < 3 ? undefined : encapsulatedHeadLength(((head[1] ?? 0) << 8) | (head[2] ?? 0));
-          if (length === undefined || head.length < length) return [];
-          const reader = new ByteReader(head);
-          recipient = await setUp(keys, readHead(reader), "chunked");
-          rest = reader.rest();
-        }
-        const opened: Bytes[] = [];
-        for (const { ciphertext } of framing.push(rest))
-          opened.push(await recipient.open(ciphertext, emptyAad));
-        return opened;
-      }),
-    finish: () =>
-      guarded(async () => {
-        const content = await begun().open(framing.finish().ciphertext, finalAad);
-        over = true;
-        return content;
-      }),
-    createResponseSealer: (random) => {
-      const { responseNonce, key, nonce } = drawResponseKeys(begun(), random);
-      let counter = 0;
-      let ended = false;
-      const next = (chunk: Uint8Array, aad: Bytes): Bytes => {
-        if (ended) throw new WireError("out-of-order", "chunk after the final one");
-        const sealed = seal(key, chunkNonce(nonce, counter), aad, chunk);
-        counter += 1;
-        ended = aad === finalAad;
-        return sealed;
-      };
-      return {
-        header: responseNonce,
-        seal: (chunk) => serializeChunk(next(chunk, emptyAad)),
-        sealFinal: (chunk) => serializeFinalChunk(next(chunk, finalAad)),
-      };
+  const opener = new ChunkedOpener({
+    length: (received) =>
+      received.length < 3
+        ? undefined
+        : encapsulatedHeadLength(((received[1] ?? 0) << 8) | (received[2] ?? 0)),
+    begin: async (bytes) => {
+      const head = readHead(new ByteReader(bytes));
+      const key = findKey(keys, head);
+      recipient =
+        key.kind === "direct"
+          ? setUpDirect(key, head.enc, "chunked")
+          : await setUpPackage(key, head.enc, "chunked");
+      return recipient.open;
     },
+  });
+  return {
+    push: (bytes) => opener.push(bytes),
+    finish: () => opener.finish(),
+    createResponseSealer: (random) => {
+      if (recipient === undefined) throw new WireError("out-of-order", "response before its request");
+      return createChunkedSealer(recipient, random);
+    },
+  };
+}
+
+/** Seals response chunks, each under the next counter (draft-ietf-ohai-chunked-ohttp-08 Section 6.2). */
+function createChunkedSealer(recipient: Recipient, random: Random): ChunkedResponseSealer {
+  const { responseNonce, key, nonce } = drawResponseKeys(recipient, random);
+  let counter = 0;
+  let ended = false;
+  const next = (chunk: Uint8Array, aad: Bytes): readonly Uint8Array[] => {
+    if (ended) throw new WireError("out-of-order", "chunk after the final one");
+    if (chunk.length + nt > maxChunkBytes) throw new WireError("too-large", "chunk is over its limit");
+    const used = counter === 0 ? nonce : chunkNonce(nonce, counter);
+    counter += 1;
+    ended = aad === finalAad;
+    return sealGcm(key, used, aad, chunk);
+  };
+  return {
+    header: responseNonce,
+    seal: (chunk) =>
+      chunk.length === 0 && !ended ? new Uint8Array() : serializeChunk(...next(chunk, emptyAad)),
+    sealFinal: (chunk) => serializeFinalChunk(...next(chunk, finalAad)),
   };
 }
 
@@ -139,39 +129,24 @@ function readHead(reader: ByteReader): EncapsulatedHead {
   }
 }
 
-async function setUp(
-  keys: GatewayKeys,
-  head: EncapsulatedHead,
-  variant: "plain" | "chunked",
-): Promise<Recipient> {
+function findKey(keys: GatewayKeys, head: EncapsulatedHead): GatewayKey {
   const key = keys.get(head.keyId);
   if (key === undefined || key.config.kemId !== head.kemId) {
     throw new WireError("unknown-key", "request is for a key that is not here");
   }
-  return key.kind === "direct" ? setUpDirect(key, head.enc, variant) : setUpPackage(key, head.enc, variant);
+  return key;
 }
 
-function setUpDirect(
-  key: GatewayKey & { kind: "direct" },
-  enc: Bytes,
-  variant: "plain" | "chunked",
-): Recipient {
-  const plain = variant === "plain";
-  const context = setUpRecipient(
-    key.privateKey,
-    key.config.publicKey,
-    enc,
-    plain ? key.plainContext : key.chunkedContext,
-    plain ? plainLabels.response : chunkedLabels.response,
-  );
+function setUpDirect(key: GatewayKey & { kind: "direct" }, enc: Bytes, variant: Variant): Recipient {
+  const context = setUpRecipient(key.privateKey, enc, key[variant]);
   let sequence = 0;
   return {
     enc,
     secret: context.secret,
-    open: async (sealed, aad) => {
+    open: (sealed, aad) => {
       const nonce = sequence === 0 ? context.nonce : chunkNonce(context.nonce, sequence);
       sequence += 1;
-      return openDirect(context.key, nonce, aad, sealed);
+      return openGcm(context.key, nonce, aad, sealed);
     },
   };
 }
@@ -179,14 +154,11 @@ function setUpDirect(
 async function setUpPackage(
   key: GatewayKey & { kind: "package" },
   enc: Bytes,
-  variant: "plain" | "chunked",
+  variant: Variant,
 ): Promise<Recipient> {
-  const plain = variant === "plain";
   try {
-    const context = await key.suite.SetupRecipient(key.keyPair, enc, {
-      info: plain ? key.plainInfo : key.chunkedInfo,
-    });
-    const label = plain ? plainLabels.response : chunkedLabels.response;
+    const context = await key.suite.SetupRecipient(key.keyPair, enc, { info: key[variant] });
+    const label = variant === "plain" ? plainLabels.response : chunkedLabels.response;
     const secret = await context.Export(label, responseNonceLength);
     return {
       enc,
@@ -204,22 +176,14 @@ async function setUpPackage(
   }
 }
 
+const firstBlock = new Uint8Array([1]);
+const keyMessage = createMacMessage(keyLabel, firstBlock);
+const nonceMessage = createMacMessage(nonceLabel, firstBlock);
+
 /** Draws the response nonce and derives key and nonce from it (RFC 9458 Section 4.4). */
 function drawResponseKeys(recipient: Recipient, random: Random) {
   const responseNonce = random(responseNonceLength);
-  const prk = hmac(concatBytes(recipient.enc, responseNonce), recipient.secret);
-  const one = new Uint8Array([1]);
-  return {
-    responseNonce,
-    key: hmac(prk, keyLabel, one).subarray(0, nk),
-    nonce: hmac(prk, nonceLabel, one).subarray(0, nn),
-  };
-}
-
-function seal(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, content: Uint8Array): Bytes {
-  const cipher = createCipheriv("aes-128-gcm", key, nonce, { authTagLength: nt });
-  if (aad.length > 0) cipher.setAAD(aad);
-  const sealed = cipher.update(content);
-  cipher.final();
-  return concatBytes(sealed, cipher.getAuthTag());
+  const salt = concatBytes(recipient.enc, responseNonce);
+  const prk = mac(salt, createMacMessage(recipient.secret));
+  return { responseNonce, key: mac(prk, keyMessage, nk), nonce: mac(prk, nonceMessage, nn) };
 }

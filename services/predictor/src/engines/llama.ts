@@ -34,7 +34,8 @@ export async function openLlamaEngine(options: LlamaOptions): Promise<Engine> {
     maxThreads: options.threads,
     logLevel: LlamaLogLevel.disabled,
   });
-  const model = await llama.loadModel({ modelPath: options.path }).catch((cause: unknown) => {
+  const model = await llama.loadModel({ modelPath: options.path }).catch(async (cause: unknown) => {
+    await llama.dispose();
     throw new EngineError("model-refused", "model cannot be loaded", { cause });
   });
   const wrapper = resolveChatWrapper(model, { warningLogs: false });

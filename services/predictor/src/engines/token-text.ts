@@ -10,21 +10,29 @@ export type TokenText<Token> = {
 };
 
 const contextTokens = 3; // how far back the engine's detokenizer looks
-const maxHeldTokens = 8; // a character of UTF-8 has at most four bytes; the rest is for bytes that belong to none
-const cut = "\ufffd"; // how a cut character reads
+const maxHeldTokens = 64; // for tokens that are junk, or never end where a character ends
+const cutEnd = /\ufffd+$/; // how a cut character reads
 
 /** Wires a stream of text over a detokenizer; a character that is never completed is left out. */
 export function createTokenText<Token>(detokenize: Detokenize<Token>): TokenText<Token> {
   let before: readonly Token[] = [];
   let held: Token[] = [];
+  let shown = 0; // length of the text of `held` that is out
   return {
     push: (token) => {
       held.push(token);
       const text = detokenize(held, before);
-      if (text.endsWith(cut) && held.length < maxHeldTokens) return "";
+      const whole = text.replace(cutEnd, "");
+      if (whole.length < text.length && held.length < maxHeldTokens) {
+        const output = whole.slice(shown);
+        shown = Math.max(shown, whole.length);
+        return output;
+      }
+      const output = text.slice(shown);
       before = [...before, ...held].slice(-contextTokens);
       held = [];
-      return text;
+      shown = 0;
+      return output;
     },
   };
 }

@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { appendFileSync, copyFileSync, cpSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  copyFileSync,
+  cpSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -54,7 +63,9 @@ async function refusal(args: readonly string[] = []) {
 }
 
 test("one byte changed in a source file of the orchestrator, after release", async () => {
-  const undo = change(join(clone, "services/orchestrator/src/orchestrator.ts"), (path) => appendFileSync(path, "\n"));
+  const undo = change(join(clone, "services/orchestrator/src/orchestrator.ts"), (path) =>
+    appendFileSync(path, "\n"),
+  );
   const { verify, chat, answered } = await refusal();
   undo();
   assert.equal(verify.code, 10);
@@ -62,7 +73,10 @@ test("one byte changed in a source file of the orchestrator, after release", asy
   assert.equal(verification.overall, "refused");
   assert.equal(verification.code, "measurement-mismatch");
   const failed = verification.checks.filter(({ status }: { status: string }) => status === "fail");
-  assert.deepEqual(failed.map(({ id }: { id: string }) => id), ["release.measurement"]);
+  assert.deepEqual(
+    failed.map(({ id }: { id: string }) => id),
+    ["release.measurement"],
+  );
   assert.match(failed[0].detail, /not what was released/);
   assert.equal(chat.code, 10);
   assert.equal(chat.stdout, "");

@@ -35,7 +35,11 @@ export type Stack = {
   readonly close: () => void;
 };
 
+/** Stands between two parts: takes the address of one and gives the address that the other is told. */
+export type Link = (name: string, address: string) => Promise<string>;
+
 type Context = {
+  readonly link: Link;
   readonly options: UpOptions;
   readonly state: StateFolder;
   readonly screen: Screen;
@@ -49,8 +53,9 @@ export async function startStack(
   state: StateFolder,
   screen: Screen,
   onPart: (part: Part) => void,
+  link: Link = async (_name, address) => address,
 ): Promise<Stack> {
-  const context: Context = { options, state, screen, parts: [], onPart };
+  const context: Context = { options, state, screen, parts: [], onPart, link };
   screen.step("keys");
   const [secrets, model] = await Promise.all([openSecrets(state), openModel(state, options.model)]);
   screen.done("keys", "a simulated chip, a log, its witnesses, an issuer");
@@ -62,8 +67,8 @@ export async function startStack(
   const issuerUrl = context.parts.find(({ name }) => name === "issuer")?.address;
   state.writeJson(
     {
-      relay: relayUrl,
-      issuer: issuerUrl,
+      relay: await link("client-relay", relayUrl),
+      issuer: await link("client-issuer", issuerUrl ?? ""),
       account: { secret: secrets.accountSecret },
       directoryKey: serializeVerifier(secrets.directory),
       trust: { ...trustSettings(secrets), log: state.read("log-policy") },
@@ -257,7 +262,7 @@ async function startPath(context: Context, images: Images, logUrl: string): Prom
     );
     return start(context, role, "tools/tee/src/main.ts", {}, [launch]);
   };
-  const predictor = new URL(await machine("predictor", {}));
+  const predictor = new URL(await context.link("orchestrator-predictor", await machine("predictor", {})));
   const orchestrator = await machine("orchestrator", { SOTTO_PREDICTORS: predictor.host });
   const issuers = { name: issuerName, originInfo, keys: state.readJson("keys", "issuer-public.json") };
   const gateway = await start(context, "gateway", "services/gateway/src/main.ts", {
@@ -265,11 +270,14 @@ async function startPath(context: Context, images: Images, logUrl: string): Prom
     SOTTO_KEYS: state.file("keys", "gateway.json"),
     SOTTO_ISSUERS: state.writeJson(issuers, "issuers.json"),
     SOTTO_DATA: state.file("data", "gateway.sqlite"),
-    SOTTO_NODES: state.writeJson({ [nodeHandle]: orchestrator }, "nodes.json"),
+    SOTTO_NODES: state.writeJson(
+      { [nodeHandle]: await context.link("gateway-orchestrator", orchestrator) },
+      "nodes.json",
+    ),
   });
   return start(context, "relay", "services/relay/src/main.ts", {
     SOTTO_PORT: "0",
-    SOTTO_GATEWAY: new URL("/gateway", gateway).href,
+    SOTTO_GATEWAY: new URL("/gateway", await context.link("relay-gateway", gateway)).href,
     SOTTO_DIRECTORY: new URL("/directory", logUrl).href,
   });
 }

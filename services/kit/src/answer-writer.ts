@@ -2,7 +2,7 @@
 // never as an answer that looks whole.
 import type { ServerResponse } from "node:http";
 
-/** Writes the answer; resolves to false when its body failed, after the connection has been cut. */
+/** Writes the answer; resolves to false when its body failed under way, and cuts the connection. */
 export async function writeAnswer(response: Response, outgoing: ServerResponse): Promise<boolean> {
   if (outgoing.destroyed || outgoing.headersSent) {
     await response.body?.cancel().catch(() => {});
@@ -20,8 +20,10 @@ export async function writeAnswer(response: Response, outgoing: ServerResponse):
     await writeBody(response.body.getReader(), outgoing);
     return true;
   } catch {
+    // When the client has left, a body that fails is only the echo of that.
+    const left = outgoing.destroyed;
     outgoing.destroy();
-    return false;
+    return left;
   } finally {
     clearImmediate(flush);
   }

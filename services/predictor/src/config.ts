@@ -42,8 +42,10 @@ export type PredictorConfig = {
 };
 
 /** Reads and checks everything; throws `ConfigError`, which stops the boot. */
-export function loadConfig(): PredictorConfig {
-  const env = readConfig(environment);
+export function loadConfig(
+  given: Readonly<Record<string, string | undefined>> = process.env,
+): PredictorConfig {
+  const env = readConfig(environment, given);
   let value: unknown;
   try {
     value = JSON.parse(readFileSync(env.SOTTO_CONFIG, "utf8"));

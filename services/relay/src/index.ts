@@ -1,1 +1,1 @@
-export {};
+export { createRelay, type RelayDependencies, relayLimits } from "./relay.ts";

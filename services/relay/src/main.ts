@@ -1,16 +1,11 @@
 // The relay's process.
-import { createLog, runService, serve } from "@sotto/kit";
+import { createLog, createUpstream, runService, serve } from "@sotto/kit";
 import { loadConfig } from "./config.ts";
-import { createRelay } from "./relay.ts";
+import { createRelay, relayLimits } from "./relay.ts";
 
 runService("relay", async () => {
-  const config = loadConfig();
-  const log = createLog({ failed: {} });
-  const handler = createRelay({ ...config, fetch, clock: Date.now });
-  return serve({
-    handler,
-    port: config.port,
-    maxBodyBytes: 2 * 1024 * 1024,
-    onFailure: () => log("failed", {}),
-  });
+  const { port, gatewayUrl, directoryUrl } = loadConfig();
+  const log = createLog({ failed: { in: ["handler", "answer"] } });
+  const handler = createRelay({ gatewayUrl, directoryUrl, fetch: createUpstream(), clock: Date.now });
+  return serve({ handler, port, ...relayLimits, onFailure: (failure) => log("failed", { in: failure }) });
 });

@@ -1,28 +1,32 @@
 // Forwards sealed bytes to one gateway and serves the directory to everybody alike. Reads neither.
 import type { Clock } from "@sotto/base";
-import { problem } from "@sotto/kit";
+import { problem, type Upstream } from "@sotto/kit";
+import { createDirectoryCache } from "./directory-cache.ts";
 
 export type RelayDependencies = {
   readonly gatewayUrl: string;
   readonly directoryUrl: string;
-  readonly fetch: typeof fetch;
+  readonly fetch: Upstream;
   readonly clock: Clock;
-  readonly maxInFlight?: number;
 };
 
-const allowedTypes: ReadonlyMap<string, string> = new Map([
+/** What the server in front of the relay must hold it to. */
+export const relayLimits = { maxBodyBytes: 2 * 1024 * 1024, maxInFlight: 1024 } as const;
+
+// Types of requests, and the one type that may answer each (RFC 9458 Section 6.1).
+const answerTypes: ReadonlyMap<string, string> = new Map([
   ["message/ohttp-req", "message/ohttp-res"],
   ["message/ohttp-chunked-req", "message/ohttp-chunked-res"],
 ]);
-const maxBodyBytes = 2 * 1024 * 1024;
-const directoryFreshMs = 2000;
-const directoryStaleMs = 5 * 60_000;
 
-/** Wires the relay: `POST /relay` and `GET /directory`. */
+/** Wires the relay: `POST /relay` and `GET /directory`. Bodies stream both ways and are kept nowhere. */
 export function createRelay(dependencies: RelayDependencies): (request: Request) => Promise<Response> {
-  const directory = createDirectoryCache(dependencies);
-  const maxInFlight = dependencies.maxInFlight ?? 1024;
-  let inFlight = 0;
+  const gateway = new URL(dependencies.gatewayUrl);
+  const directory = createDirectoryCache({
+    url: dependencies.directoryUrl,
+    fetch: dependencies.fetch,
+    clock: dependencies.clock,
+  });
   return async (request) => {
     const { pathname } = new URL(request.url);
     if (pathname === "/directory") {
@@ -30,68 +34,39 @@ export function createRelay(dependencies: RelayDependencies): (request: Request)
     }
     if (pathname !== "/relay") return problem(404, "not-found");
     if (request.method !== "POST") return problem(405, "method-not-allowed");
-    if (inFlight >= maxInFlight) return problem(503, "busy", { retryAfterMs: 1000 });
-    inFlight += 1;
-    try {
-      return await forward(dependencies, request);
-    } finally {
-      inFlight -= 1;
-    }
+    return forward(dependencies.fetch, gateway, request);
   };
 }
 
-async function forward(dependencies: RelayDependencies, request: Request): Promise<Response> {
+async function forward(fetch: Upstream, gateway: URL, request: Request): Promise<Response> {
   const type = request.headers.get("content-type") ?? "";
-  const answerType = allowedTypes.get(type);
+  const answerType = answerTypes.get(type);
   if (answerType === undefined) return problem(415, "unsupported-media-type");
-  const body = await request.arrayBuffer();
-  if (body.byteLength > maxBodyBytes) return problem(413, "too-large");
+  const length = request.headers.get("content-length");
+  if (Number(length ?? 0) > relayLimits.maxBodyBytes) return problem(413, "too-large");
+  if (request.body === null) return problem(400, "no-body");
   let answer: Response;
   try {
-    // Nothing of the client's request goes on but its type and its bytes.
-    answer = await dependencies.fetch(dependencies.gatewayUrl, {
+    answer = await fetch(gateway, {
       method: "POST",
-      headers: { "content-type": type },
-      body,
-      redirect: "error",
+      // Nothing of the client's request goes on but its type, its length and its bytes.
+      headers: { "content-type": type, ...(length === null ? {} : { "content-length": length }) },
+      body: request.body,
       signal: request.signal,
     });
   } catch {
     return problem(502, "gateway-unreachable");
   }
   if (answer.status !== 200 || answer.headers.get("content-type") !== answerType) {
-    await answer.body?.cancel();
-    const status = answer.status >= 400 && answer.status < 600 ? answer.status : 502;
-    return problem(status, "gateway-refused");
+    await answer.body?.cancel().catch(() => {});
+    return refusal(answer.status);
   }
   return new Response(answer.body, { headers: { "content-type": answerType, "cache-control": "no-store" } });
 }
 
-/** One copy for everybody: fetched once however many ask, and a while longer when its source is down. */
-function createDirectoryCache(dependencies: RelayDependencies): () => Promise<Response> {
-  let bytes: ArrayBuffer | undefined;
-  let fetchedAt = 0;
-  let pending: Promise<void> | undefined;
-  const refresh = async (): Promise<void> => {
-    const response = await dependencies.fetch(dependencies.directoryUrl, { redirect: "error" });
-    if (!response.ok) throw new Error("directory is not there");
-    const fetched = await response.arrayBuffer();
-    if (fetched.byteLength > maxBodyBytes) throw new Error("directory is too large");
-    bytes = fetched;
-    fetchedAt = dependencies.clock();
-  };
-  return async () => {
-    if (bytes === undefined || dependencies.clock() - fetchedAt > directoryFreshMs) {
-      pending ??= refresh().finally(() => {
-        pending = undefined;
-      });
-      await pending.catch(() => {});
-    }
-    if (bytes === undefined || dependencies.clock() - fetchedAt > directoryStaleMs) {
-      return problem(502, "directory-unreachable");
-    }
-    return new Response(bytes, {
-      headers: { "content-type": "text/plain; charset=utf-8", "cache-control": "max-age=2" },
-    });
-  };
+/** Of a refusal the status passes and nothing else: 401 says that a key is stale, 503 that there is no room. */
+function refusal(status: number): Response {
+  if (status < 400 || status > 599) return problem(502, "gateway-refused");
+  const busy = status === 429 || status === 503;
+  return problem(status, "gateway-refused", busy ? { retryAfterMs: 1000 } : {});
 }

@@ -1,0 +1,15 @@
+// The benchmarks by name; each loads only when it is asked for.
+import type { BenchReport } from "./report.ts";
+import type { RoundOptions } from "./rounds.ts";
+
+export type Benchmark = {
+  readonly summary: string;
+  readonly run: (options: RoundOptions) => Promise<BenchReport>;
+};
+
+export const benchmarks: Readonly<Record<string, Benchmark>> = {
+  ohttp: {
+    summary: "gateway: decapsulate and respond, against raw X25519 import and agreement",
+    run: async (options) => (await import("./ohttp.ts")).benchOhttp(options),
+  },
+};

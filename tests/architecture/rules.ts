@@ -43,11 +43,12 @@ export const rules: Readonly<Record<string, Rule>> = {
 /** Third-party packages per folder, each with its reason. */
 export const thirdParty: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   base: { "@noble/hashes": "SHA-2 that is synchronous in browsers" },
-  wire: { hpke: "HPKE, reviewed, the same in Node and browsers", "@noble/hashes": "HKDF in browsers" },
+  wire: { hpke: "HPKE, reviewed, the same in Node and browsers" },
   chat: { zod: "outside input" },
-  ratls: { "@peculiar/x509": "self-signed certificates" },
+  attestation: { zod: "trust settings" },
+  attester: { zod: "the release file" },
   sdk: { zod: "outside input" },
-  proxy: { "@hono/node-server": "HTTP" },
+  proxy: { "@hono/node-server": "HTTP", hono: "what @hono/node-server stands on" },
   cli: { commander: "arguments and help" },
   kit: { zod: "configuration", "@hono/node-server": "HTTP", hono: "HTTP" },
   relay: { zod: "configuration" },

@@ -65,6 +65,9 @@ export async function openPrivateSession(dependencies: PrivateSessionDependencie
   }
 }
 
+// Trouble on the way, which says nothing about whom one would have talked to.
+const lostCodes: ReadonlySet<string> = new Set(["truncated", "aborted", "peer-failed"]);
+
 /** Maps errors of the layers below to what an app acts on. */
 export function asSottoError(cause: unknown): Error {
   if (cause instanceof SottoError) return cause;
@@ -75,7 +78,7 @@ export function asSottoError(cause: unknown): Error {
   }
   if (cause instanceof RatlsError && cause.code === "busy")
     return new SottoError("busy", "service is busy", { cause });
-  if (cause instanceof RatlsError && (cause.code === "truncated" || cause.code === "aborted")) {
+  if (cause instanceof RatlsError && lostCodes.has(cause.code)) {
     return new SottoError("session-lost", `session: ${cause.message}`, { cause });
   }
   if (cause instanceof CodedError) {

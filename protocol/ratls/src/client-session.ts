@@ -180,5 +180,11 @@ export function exportKey(socket: TLSSocket, requestDigest: Bytes): Bytes {
 function peerError(content: Bytes): RatlsError {
   const code = decodeUtf8(content);
   if (code === "busy") return new RatlsError("busy", "peer is busy");
+  if (code === "predictor-refused") {
+    return new RatlsError(
+      "predictor-refused",
+      "the orchestrator found no predictor that runs what was released",
+    );
+  }
   return new RatlsError("peer-failed", "peer could not serve the session");
 }

@@ -13,6 +13,7 @@ export type RatlsErrorCode =
   | "resumed"
   | "bad-certificate"
   | "busy"
+  | "predictor-refused"
   | "peer-failed"
   | "aborted";
 

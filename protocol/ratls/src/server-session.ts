@@ -103,8 +103,9 @@ async function answerAttest(
   try {
     bundle = await options.attester.attest(binding);
   } catch (error) {
-    const code = error instanceof CodedError && error.code === "busy" ? "busy" : "attest-failed";
-    await frames.write(frameType.error, encodeUtf8(code));
+    const known =
+      error instanceof CodedError && (error.code === "busy" || error.code === "predictor-refused");
+    await frames.write(frameType.error, encodeUtf8(known ? error.code : "attest-failed"));
     options.onFlight?.();
     throw error;
   }

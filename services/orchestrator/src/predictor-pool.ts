@@ -1,11 +1,14 @@
 // Attested sessions to predictors, made ahead so that a question waits for none; each carries one request.
 import { connect } from "node:net";
 import type { TrustPolicy } from "@sotto/attestation";
-import type { Clock, Random } from "@sotto/base";
+import { type Clock, CodedError, type Random } from "@sotto/base";
 import { type ClientSession, openClientSession } from "@sotto/ratls";
 
 /** Host and port of a predictor: a hint for routing that nothing trusts. */
 export type PredictorAddress = { readonly host: string; readonly port: number };
+
+/** No predictor that can be reached is acceptable; the client is told this much. */
+export class PredictorError extends CodedError<"predictor-refused"> {}
 
 export type PredictorPoolDependencies = {
   readonly addresses: readonly PredictorAddress[];
@@ -65,7 +68,9 @@ export function createPredictorPool(dependencies: PredictorPoolDependencies): Pr
         next.session.close();
       }
       setImmediate(refill);
-      return openSession(dependencies);
+      return openSession(dependencies).catch((cause: unknown) => {
+        throw new PredictorError("predictor-refused", "no predictor could be verified", { cause });
+      });
     },
     close: () => {
       closed = true;

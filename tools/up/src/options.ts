@@ -13,7 +13,7 @@ export const help = `Runs the whole of Sotto on this machine, on simulated hardw
 
   npm start -- [options]
 
-  --port <number>   port of the local endpoint (default 8787, a free one if taken; 0: any free one)
+  --port <number>   port of the local endpoint (default 8787, a free one if that is taken; 0 for a free one)
   --model <what>    a GGUF file, or an OpenAI-compatible server (http://127.0.0.1:11434/v1);
                     without it a tiny built-in model answers, which only babbles
   --state <folder>  keep keys, log and stack.json there (default: a temporary folder, deleted at the end)

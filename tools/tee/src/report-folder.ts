@@ -75,6 +75,8 @@ function readAttribute(path: string): Written | undefined {
     const buffer = new Uint8Array(maxAttributeBytes);
     const length = readSync(descriptor, buffer, 0, maxAttributeBytes, 0);
     const bytes = copyBytes(buffer.subarray(0, length));
+    // A write that fell between the two would be seen again under its own time, and count twice.
+    if (fstatSync(descriptor, { bigint: true }).mtimeNs !== status.mtimeNs) return undefined;
     return { bytes, stamp: `${status.mtimeNs} ${bytes.join(" ")}` };
   } finally {
     closeSync(descriptor);

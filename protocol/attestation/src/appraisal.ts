@@ -1,60 +1,72 @@
-// Collects checks in order: what failed, with its code; what could not be reached, as skipped.
-import { CodedError } from "@sotto/base";
-import { AttestationError, type AttestationErrorCode } from "./attestation-error.ts";
-import type { Check } from "./verdict.ts";
+// Collects the checks of one node. Whatever was not reached stands as skipped, in its place.
+import { AttestationError } from "./attestation-error.ts";
+import { type Check, type CheckId, checkIds } from "./verdict.ts";
 
-/** Runs checks one after the other; the first failure is what the whole appraisal failed with. */
+const sources: Readonly<Record<CheckId, string>> = {
+  "evidence.format": "SNP ABI 1.58 Table 23",
+  "snp.chain": "AMD 57230",
+  "snp.signature": "SNP ABI 1.58 Table 140",
+  "snp.tcb": "AMD 57230",
+  "snp.chip": "AMD 57230",
+  "snp.policy": "SNP ABI 1.58 Table 9",
+  "snp.vmpl": "SNP ABI 1.58 Table 23",
+  "snp.platform": "SNP ABI 1.58 Table 24",
+  "snp.generation": "SNP ABI 1.58 Table 23",
+  "snp.tcb-floor": "SNP ABI 1.58 Table 3",
+  "binding.report-data": "spec/attested-session.md",
+  "release.logged": "C2SP tlog-proof",
+  "release.role": "spec/transparency.md",
+  "release.expiry": "spec/transparency.md",
+  "release.security-version": "spec/transparency.md",
+  "release.measurement": "spec/transparency.md",
+  "gpu.evidence": "spec/attested-session.md",
+};
+const notReached = "not checked, because an earlier check failed";
+
+/** Runs checks and remembers how each went. */
 export class Appraisal {
-  readonly checks: Check[] = [];
-  readonly #prefix: string;
-  failure: AttestationError | undefined;
+  readonly #checks = new Map<CheckId, Omit<Check, "id" | "source">>();
+  readonly #failures = new Map<CheckId, AttestationError>();
 
-  constructor(prefix = "") {
-    this.#prefix = prefix;
-  }
-
-  /** Records a check; `work` returns words for the verdict, or throws what the check failed with. */
+  /** Makes a check; `work` returns words for the verdict and a value, or throws the `AttestationError` it failed with. */
   async check<T>(
-    id: string,
-    source: string,
-    work: () => Promise<{ detail: string; value: T }>,
+    id: CheckId,
+    work: () => { detail: string; value: T } | Promise<{ detail: string; value: T }>,
   ): Promise<T | undefined> {
     try {
       const { detail, value } = await work();
-      this.#add({ id, source, status: "pass", detail });
+      this.#checks.set(id, { status: "pass", detail });
       return value;
     } catch (error) {
-      this.fail(id, source, error);
+      // Anything that is not a refusal is a bug, and must not pass for a verdict.
+      if (!(error instanceof AttestationError)) throw error;
+      this.#failures.set(id, error);
+      this.#checks.set(id, { status: "fail", detail: error.message, code: error.code });
       return undefined;
     }
   }
 
-  /** Records a check that has nothing to hand on. */
-  async confirm(id: string, source: string, work: () => string | Promise<string>): Promise<boolean> {
-    const done = await this.check(id, source, async () => ({ detail: await work(), value: true }));
-    return done === true;
+  /** Makes a check that has nothing to hand on. */
+  async confirm(id: CheckId, work: () => string | Promise<string>): Promise<boolean> {
+    return (await this.check(id, async () => ({ detail: await work(), value: true }))) === true;
   }
 
   /** Records a check that was not made, with the reason. */
-  skip(id: string, source: string, detail: string): void {
-    this.#add({ id, source, status: "skip", detail });
+  skip(id: CheckId, detail: string): void {
+    this.#checks.set(id, { status: "skip", detail });
   }
 
-  fail(id: string, source: string, error: unknown): void {
-    const failure = asAttestationError(error);
-    this.failure ??= failure;
-    this.#add({ id, source, status: "fail", detail: failure.message, code: failure.code });
+  /** Every check, in order. */
+  get checks(): readonly Check[] {
+    return checkIds.map((id) => ({
+      id,
+      source: sources[id],
+      ...(this.#checks.get(id) ?? { status: "skip", detail: notReached }),
+    }));
   }
 
-  #add(check: Check): void {
-    this.checks.push({ ...check, id: `${this.#prefix}${check.id}` });
+  /** What the first failed check, in order, failed with. */
+  get failure(): AttestationError | undefined {
+    return checkIds.map((id) => this.#failures.get(id)).find((error) => error !== undefined);
   }
-}
-
-function asAttestationError(error: unknown): AttestationError {
-  if (error instanceof AttestationError) return error;
-  // Anything that is not a coded refusal is a bug, and must not pass for a verdict.
-  if (!(error instanceof CodedError)) throw error;
-  const code: AttestationErrorCode = "not-logged";
-  return new AttestationError(code, `${error.message} (${error.code})`, { cause: error });
 }

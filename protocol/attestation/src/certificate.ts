@@ -9,27 +9,31 @@ import {
   parseObjectIdentifier,
 } from "@sotto/base";
 import { AttestationError, strictly } from "./attestation-error.ts";
+import { checkRsassaPss, saltLength } from "./rsassa-pss.ts";
 
 /** A parsed certificate; nothing about it has been verified. Times in milliseconds. */
 export type Certificate = {
   readonly tbs: Bytes;
+  /** Lowercase hexadecimal, as encoded; 00 in AMD's endorsement key certificates. */
+  readonly serial: string;
   readonly issuer: Bytes;
   readonly subject: Bytes;
   readonly notBefore: number;
   readonly notAfter: number;
   /** SubjectPublicKeyInfo as DER. */
   readonly spki: Bytes;
+  /** Whether it may issue others: basic constraints and key usage both say so. */
+  readonly isAuthority: boolean;
   /** Contents of the extensions by object identifier. */
   readonly extensions: ReadonlyMap<string, Bytes>;
   readonly signature: Bytes;
 };
 
 const maxCertificateBytes = 8 * 1024;
-const oid = {
-  rsassaPss: "1.2.840.113549.1.1.10",
-  sha384: "2.16.840.1.101.3.4.2.2",
-  mgf1: "1.2.840.113549.1.1.8",
-} as const;
+const rsaBytes = 512; // RSA-4096
+const versionThree = "02";
+const oid = { keyUsage: "2.5.29.15", basicConstraints: "2.5.29.19" } as const;
+const keyCertSign = 0x04; // bit 5, counted from the left
 
 /** Reads a certificate signed with RSASSA-PSS, SHA-384, MGF1 with SHA-384, salt of 48 bytes; throws `AttestationError`. */
 export function parseCertificate(der: Uint8Array): Certificate {
@@ -43,13 +47,12 @@ export function parseCertificate(der: Uint8Array): Certificate {
     const algorithm = certificate.element(derTag.sequence);
     const signature = bitString(certificate.element(derTag.bitString).content);
     certificate.end();
-    checkPss(algorithm.content);
+    checkRsassaPss(algorithm.content);
 
     const body = new DerReader(tbs.content);
-    const version = body.nested(0xa0).element(derTag.integer).content;
-    if (version.length !== 1 || version[0] !== 2)
+    if (encodeHex(explicit(body, 0xa0, derTag.integer)) !== versionThree)
       throw new AttestationError("malformed", "certificate: not version 3");
-    body.element(derTag.integer); // serial number: 0 in AMD's endorsement key certificates
+    const serial = encodeHex(body.element(derTag.integer).content);
     if (!equalBytes(body.element(derTag.sequence).raw, algorithm.raw)) {
       throw new AttestationError("malformed", "certificate: two signature algorithms");
     }
@@ -62,30 +65,38 @@ export function parseCertificate(der: Uint8Array): Certificate {
     const spki = body.element(derTag.sequence).raw;
     const extensions = body.peek() === 0xa3 ? parseExtensions(body.nested(0xa3)) : new Map<string, Bytes>();
     body.end();
-    return { tbs: tbs.raw, issuer, subject, notBefore, notAfter, spki, extensions, signature };
+    const isAuthority = mayIssue(extensions);
+    return {
+      ...{ tbs: tbs.raw, serial, issuer, subject, notBefore, notAfter, spki },
+      ...{ isAuthority, extensions, signature },
+    };
   });
 }
 
-/** Checks an RSA-4096 PSS signature of an issuer on a certificate; throws `bad-chain`. */
-export async function verifyIssuedBy(certificate: Certificate, issuer: Certificate): Promise<void> {
-  const refuse = (cause?: unknown): never => {
-    throw new AttestationError("bad-chain", "certificate: not issued by the one above it", { cause });
-  };
-  if (!equalBytes(certificate.issuer, issuer.subject)) refuse();
+/** Imports the RSA key of a certificate that may issue others; throws `bad-certificate`. */
+export async function importIssuerKey(certificate: Certificate): Promise<CryptoKey> {
+  if (!certificate.isAuthority)
+    throw new AttestationError("bad-certificate", "certificate: may not issue others");
   const algorithm = { name: "RSA-PSS", hash: "SHA-384" };
-  let valid = false;
   try {
-    const key = await crypto.subtle.importKey("spki", issuer.spki, algorithm, false, ["verify"]);
-    valid = await crypto.subtle.verify(
-      { name: "RSA-PSS", saltLength: 48 },
-      key,
-      certificate.signature,
-      certificate.tbs,
-    );
+    return await crypto.subtle.importKey("spki", certificate.spki, algorithm, false, ["verify"]);
   } catch (cause) {
-    refuse(cause);
+    throw new AttestationError("bad-certificate", "certificate: issuer's key is not rsa", { cause });
   }
-  if (!valid) refuse();
+}
+
+/** Checks the RSA-4096 PSS signature of an issuer on a certificate; throws `bad-chain`. */
+export async function verifyIssuedBy(
+  certificate: Certificate,
+  issuer: Certificate,
+  issuerKey: CryptoKey,
+): Promise<void> {
+  const { signature, tbs } = certificate;
+  const valid =
+    equalBytes(certificate.issuer, issuer.subject) &&
+    signature.length === rsaBytes &&
+    (await crypto.subtle.verify({ name: "RSA-PSS", saltLength }, issuerKey, signature, tbs));
+  if (!valid) throw new AttestationError("bad-chain", "certificate: not issued by the one above it");
 }
 
 function parseExtensions(wrapper: DerReader): Map<string, Bytes> {
@@ -95,47 +106,51 @@ function parseExtensions(wrapper: DerReader): Map<string, Bytes> {
   while (list.remaining > 0) {
     const extension = list.nested();
     const id = parseObjectIdentifier(extension.element(derTag.objectIdentifier).content);
-    if (extension.peek() === derTag.boolean) extension.element(derTag.boolean);
+    const critical = extension.peek() === derTag.boolean && isTrue(extension);
     const content = extension.element(derTag.octetString).content;
     extension.end();
+    if (critical && id !== oid.keyUsage && id !== oid.basicConstraints)
+      throw new AttestationError("bad-certificate", "certificate: unknown critical extension");
     if (extensions.has(id))
-      throw new AttestationError("bad-certificate", "certificate: extension is repeated");
+      throw new AttestationError("extension-repeated", "certificate: extension is repeated");
     extensions.set(id, content);
   }
   return extensions;
 }
 
+function mayIssue(extensions: ReadonlyMap<string, Bytes>): boolean {
+  const constraints = extensions.get(oid.basicConstraints);
+  const usage = extensions.get(oid.keyUsage);
+  if (constraints === undefined || usage === undefined) return false;
+  const reader = new DerReader(constraints);
+  const sequence = reader.nested();
+  reader.end();
+  const isAuthority = sequence.peek() === derTag.boolean && isTrue(sequence);
+  if (sequence.remaining > 0) sequence.element(derTag.integer); // path length: chains here have a fixed one
+  sequence.end();
+  const bits = new DerReader(usage);
+  const { content } = bits.element(derTag.bitString);
+  bits.end();
+  return isAuthority && ((content[1] ?? 0) & keyCertSign) !== 0;
+}
+
+/** The content of one element inside an explicit tag. */
+function explicit(reader: DerReader, wrapper: number, tag: number): Bytes {
+  const inner = reader.nested(wrapper);
+  const { content } = inner.element(tag);
+  inner.end();
+  return content;
+}
+
+// The default FALSE is never written out (X.690 Section 11.5).
+function isTrue(reader: DerReader): true {
+  if (encodeHex(reader.element(derTag.boolean).content) === "ff") return true;
+  throw new AttestationError("malformed", "certificate: boolean not in its form");
+}
+
 function bitString(content: Bytes): Bytes {
   if (content[0] !== 0) throw new AttestationError("malformed", "certificate: bit string with unused bits");
   return content.slice(1);
-}
-
-/** `RSASSA-PSS-params`; the trailer field may be written out although it is the default (RFC 4055 Section 3.1). */
-function checkPss(algorithm: Bytes): void {
-  const refuse = (): never => {
-    throw new AttestationError("unsupported", "certificate: signature algorithm is not the expected one");
-  };
-  const reader = new DerReader(algorithm);
-  if (parseObjectIdentifier(reader.element(derTag.objectIdentifier).content) !== oid.rsassaPss) refuse();
-  const params = reader.nested();
-  reader.end();
-  const hash = params.nested(0xa0).nested();
-  if (!isAlgorithm(hash, oid.sha384)) refuse();
-  const mask = params.nested(0xa1).nested();
-  if (parseObjectIdentifier(mask.element(derTag.objectIdentifier).content) !== oid.mgf1) refuse();
-  if (!isAlgorithm(mask.nested(), oid.sha384)) refuse();
-  const salt = params.nested(0xa2).element(derTag.integer).content;
-  if (encodeHex(salt) !== "30") refuse();
-  if (params.remaining > 0 && encodeHex(params.nested(0xa3).element(derTag.integer).content) !== "01")
-    refuse();
-  params.end();
-}
-
-function isAlgorithm(reader: DerReader, id: string): boolean {
-  if (parseObjectIdentifier(reader.element(derTag.objectIdentifier).content) !== id) return false;
-  if (reader.remaining > 0) reader.element(derTag.null);
-  reader.end();
-  return true;
 }
 
 /** UTCTime or GeneralizedTime in the forms of RFC 5280 Section 4.1.2.5. */
@@ -144,13 +159,19 @@ function parseTime(reader: DerReader): number {
   const text = decodeUtf8(content);
   const match =
     tag === derTag.utcTime
-      ? /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(text)
+      ? /^(\d\d)(\d{10})Z$/.exec(text)
       : tag === derTag.generalizedTime
-        ? /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/.exec(text)
+        ? /^(\d{4})(\d{10})Z$/.exec(text)
         : null;
-  if (match === null) throw new AttestationError("malformed", "certificate: time not in its form");
-  const [year = 0, month = 0, ...rest] = match.slice(1).map(Number);
-  const fullYear = tag === derTag.generalizedTime ? year : year < 50 ? 2000 + year : 1900 + year;
-  const [day = 0, hour = 0, minute = 0, second = 0] = rest;
-  return Date.UTC(fullYear, month - 1, day, hour, minute, second);
+  const [, year = "", rest = ""] = match ?? [];
+  const century = tag === derTag.generalizedTime ? "" : Number(year) < 50 ? "20" : "19";
+  const [month, day, hour, minute, second] = rest.match(/../g) ?? [];
+  const time = Date.parse(`${century}${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  // A day that the month does not have would roll over into the next one.
+  if (
+    Number.isNaN(time) ||
+    !new Date(time).toISOString().replace(/\D/g, "").startsWith(`${century}${year}${rest}`)
+  )
+    throw new AttestationError("malformed", "certificate: time not in its form");
+  return time;
 }

@@ -34,16 +34,24 @@ const maxProofBytes = 64 * 1024;
  * ```
  */
 export function serializeEvidenceBundle(bundle: EvidenceBundle): Bytes {
+  const bytes = strictly("evidence", () => writeBundle(bundle));
+  // What this writes, the other end must be able to read.
+  parseEvidenceBundle(bytes);
+  return bytes;
+}
+
+function writeBundle(bundle: EvidenceBundle): Bytes {
+  const { snp, batch, proof } = bundle;
   const writer = new ByteWriter()
     .u8(formatVersion)
-    .vector(2, bundle.snp.report)
-    .vector(2, bundle.snp.certificates)
-    .u32(bundle.batch.index)
-    .u32(bundle.batch.size)
-    .u8(bundle.batch.path.length);
-  for (const hash of bundle.batch.path) writer.bytes(hash);
-  const { statement, gpus, peers } = boundParts(bundle);
-  return writer.vector(2, statement).vector(3, bundle.proof).vector(3, gpus).vector(3, peers).finish();
+    .vector(2, snp.report)
+    .vector(2, snp.certificates)
+    .u32(batch.index)
+    .u32(batch.size)
+    .u8(batch.path.length);
+  for (const hash of batch.path) writer.bytes(requireHash(hash));
+  const { statement, gpus, peers } = writeBoundParts(bundle);
+  return writer.vector(2, statement).vector(3, proof).vector(3, gpus).vector(3, peers).finish();
 }
 
 /** Reads a bundle; peers may not have peers of their own. Throws `AttestationError`. */
@@ -57,22 +65,32 @@ export function parseEvidenceBundle(bytes: Uint8Array): EvidenceBundle {
   });
 }
 
-/** The parts of a bundle as the session leaf hashes them. */
+/** The parts of a bundle as the session leaf hashes them; throws `AttestationError`. */
 export function boundParts(bundle: Pick<EvidenceBundle, "statement" | "gpus" | "peers">): BoundParts {
+  return strictly("evidence", () => writeBoundParts(bundle));
+}
+
+function writeBoundParts(bundle: Pick<EvidenceBundle, "statement" | "gpus" | "peers">): BoundParts {
   const gpus = new ByteWriter();
   for (const gpu of bundle.gpus) gpus.vector(3, gpu);
   const peers = new ByteWriter();
   for (const { binding, bundle: peer } of bundle.peers) {
     peers.u8(roleCode[binding.role]);
     for (const field of [binding.spkiDigest, binding.nonce, binding.exporter, binding.requestDigest])
-      peers.bytes(field);
-    peers.vector(3, serializeEvidenceBundle(peer));
+      peers.bytes(requireHash(field));
+    peers.vector(3, writeBundle(peer));
   }
   return { statement: bundle.statement, gpus: gpus.finish(), peers: peers.finish() };
 }
 
+function requireHash(bytes: Bytes): Bytes {
+  if (bytes.length !== 32) throw new AttestationError("malformed", "evidence: a hash is not 32 bytes");
+  return bytes;
+}
+
 function readBundle(reader: ByteReader, mayHavePeers: boolean): EvidenceBundle {
-  if (reader.u8() !== formatVersion) throw new AttestationError("unsupported", "evidence: unknown version");
+  if (reader.u8() !== formatVersion)
+    throw new AttestationError("unsupported-version", "evidence: unknown version");
   const report = reader.vector(2, maxReportBytes);
   const certificates = reader.vector(2, maxTableBytes);
   const index = reader.u32();

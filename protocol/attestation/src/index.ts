@@ -1,6 +1,7 @@
 export { AttestationError, type AttestationErrorCode } from "./attestation-error.ts";
 export * from "./evidence-bundle.ts";
-export type { PlatformPolicy } from "./platform-policy.ts";
+export type { NodeClaim } from "./node-claim.ts";
+export { defaultGenerations, type PlatformPolicy } from "./platform-policy.ts";
 export { type AmdRoots, amdRoots, type SimulatedRoots } from "./roots.ts";
 export * from "./session-binding.ts";
 export * from "./snp/certificate-table.ts";
@@ -22,5 +23,12 @@ export {
   type TrustSettings,
   trustSettingsSchema,
 } from "./trust-policy.ts";
-export { type Check, type CheckStatus, concludeVerdict, type Verdict } from "./verdict.ts";
-export { appraiseNode, type NodeAppraisal, type NodeClaim, VerifiedNode, verifyNode } from "./verify-node.ts";
+export {
+  type Check,
+  type CheckId,
+  type CheckStatus,
+  checkIds,
+  concludeVerdict,
+  type Verdict,
+} from "./verdict.ts";
+export { appraiseNode, type NodeAppraisal, VerifiedNode, verifyNode } from "./verify-node.ts";

@@ -76,13 +76,13 @@ export function createBatch(leaves: readonly Bytes[]): {
 
 /** Checks that a report vouches for a leaf; throws `binding-mismatch`. */
 export function verifyBinding(leaf: Bytes, batch: BatchPath, reportData: Bytes): void {
+  const { index, size, path } = batch;
   let root: Bytes | undefined;
   try {
-    root = inclusionRoot({ index: batch.index, size: batch.size, leaf: leafHash(leaf), proof: batch.path });
+    if (size <= maxBatchSize) root = inclusionRoot({ index, size, leaf: leafHash(leaf), proof: path });
   } catch (error) {
     if (!(error instanceof LogError)) throw error;
   }
-  const size = batch.size <= maxBatchSize ? batch.size : 0;
   if (root === undefined || !equalBytes(batchReportData(size, root), reportData)) {
     throw new AttestationError("binding-mismatch", "the report is not about this session");
   }

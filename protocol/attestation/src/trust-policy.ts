@@ -2,7 +2,8 @@
 import type { LogPolicy } from "@sotto/log";
 import { parsePolicy } from "@sotto/log";
 import { z } from "zod";
-import type { PlatformPolicy } from "./platform-policy.ts";
+import { AttestationError } from "./attestation-error.ts";
+import { defaultGenerations, type PlatformPolicy } from "./platform-policy.ts";
 import { type AmdRoots, amdRoots, type SimulatedRoots } from "./roots.ts";
 
 type Expectations = {
@@ -20,6 +21,7 @@ export type DevelopmentPolicy = Expectations & {
 };
 export type TrustPolicy = ProductionPolicy | DevelopmentPolicy;
 
+const chipIds = z.array(z.string().regex(/^[0-9a-f]{128}$/));
 const level = z.number().int().min(0).max(255);
 const tcb = z
   .strictObject({ fmc: level, bootLoader: level, tee: level, snp: level, microcode: level })
@@ -28,13 +30,18 @@ const tcb = z
 /** Trust as a configuration file holds it; `simulatedRoot` is ignored by production. */
 export const trustSettingsSchema = z.strictObject({
   platform: z.strictObject({
-    generations: z.array(z.enum(["milan", "genoa", "turin"])).min(1),
+    generations: z
+      .array(z.enum(["milan", "genoa", "turin"]))
+      .min(1)
+      .default([...defaultGenerations]),
     minimumTcb: z.strictObject({ milan: tcb, genoa: tcb, turin: tcb }).partial(),
     vmpl: z.number().int().min(0).max(3),
     allowVlek: z.boolean(),
     allowSmt: z.boolean(),
     requireAliasCheck: z.boolean(),
-    chips: z.array(z.string().regex(/^[0-9a-f]{128}$/)).optional(),
+    chips: chipIds.optional(),
+    refusedChips: chipIds.optional(),
+    requiredMitigations: z.number().int().min(0).optional(),
   }),
   log: z
     .string()
@@ -52,16 +59,23 @@ export type TrustSettings = z.infer<typeof trustSettingsSchema>;
 
 /** Settings without their roots; throws `LogError` for a log policy that is malformed. */
 export function parseExpectations(settings: TrustSettings): Expectations {
-  const { minimumTcb, chips, ...platform } = settings.platform;
+  const { minimumTcb, ...platform } = settings.platform;
   return {
-    platform: { ...platform, minimumTcb: minimumTcb as PlatformPolicy["minimumTcb"], chips }, // zod writes absent as undefined
+    platform: { ...platform, minimumTcb: minimumTcb as PlatformPolicy["minimumTcb"] }, // zod writes absent as undefined
     log: parsePolicy(settings.log),
     maxProofAgeMs: settings.maxProofAgeMs,
     minimumSecurityVersion: settings.minimumSecurityVersion,
   };
 }
 
-/** Holds nodes to AMD's hardware. */
+/** Holds nodes to AMD's hardware; throws `AttestationError` when an accepted generation has no floor. */
 export function productionPolicy(settings: TrustSettings): ProductionPolicy {
-  return { profile: "production", roots: amdRoots, ...parseExpectations(settings) };
+  const expectations = parseExpectations(settings);
+  const { generations, minimumTcb } = expectations.platform;
+  if (generations.some((generation) => minimumTcb[generation] === undefined))
+    throw new AttestationError(
+      "floor-missing",
+      "trust settings: a generation without a floor of patch levels",
+    );
+  return { profile: "production", roots: amdRoots, ...expectations };
 }

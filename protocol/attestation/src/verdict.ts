@@ -17,9 +17,54 @@ export type Verdict = {
   readonly checks: readonly Check[];
 };
 
-/** Adds up checks; nothing else sets a verdict's word. */
+/** Every check of one node, in order; a node with peers has these again for each, behind `peers.<n>.`. */
+export const checkIds = [
+  "evidence.format",
+  "snp.chain",
+  "snp.signature",
+  "snp.tcb",
+  "snp.chip",
+  "snp.policy",
+  "snp.vmpl",
+  "snp.platform",
+  "snp.generation",
+  "snp.tcb-floor",
+  "binding.report-data",
+  "release.logged",
+  "release.role",
+  "release.expiry",
+  "release.security-version",
+  "release.measurement",
+  "gpu.evidence",
+] as const;
+
+export type CheckId = (typeof checkIds)[number];
+
+// What a machine need not have.
+const optional: ReadonlySet<string> = new Set<CheckId>(["gpu.evidence"]);
+const peerPrefix = /^peers\.\d+\./;
+
+/**
+ * Adds up checks; nothing else sets a verdict's word.
+ *
+ * Anything but `refused` needs every check of the node to be there once and to have passed, and of each peer
+ * that has any; only a check of what the machine does not have may be skipped.
+ */
 export function concludeVerdict(checks: readonly Check[], origin: "amd" | "simulated" | undefined): Verdict {
-  const failed =
-    checks.length === 0 || checks.some(({ status }) => status === "fail") || origin === undefined;
-  return { overall: failed ? "refused" : origin === "amd" ? "verified" : "simulated", checks };
+  const statuses = new Map<string, CheckStatus>();
+  const prefixes = new Set([""]);
+  for (const { id, status } of checks) {
+    statuses.set(id, statuses.has(id) ? "fail" : status);
+    prefixes.add(peerPrefix.exec(id)?.[0] ?? "");
+  }
+  const isGood = (id: string, name: string): boolean => {
+    const status = statuses.get(id);
+    return status === "pass" || (status === "skip" && optional.has(name));
+  };
+  const complete = [...prefixes].every((prefix) =>
+    checkIds.every((name) => isGood(`${prefix}${name}`, name)),
+  );
+  const known = statuses.size === prefixes.size * checkIds.length;
+  const good = complete && known && origin !== undefined;
+  return { overall: !good ? "refused" : origin === "amd" ? "verified" : "simulated", checks };
 }

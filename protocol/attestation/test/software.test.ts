@@ -134,10 +134,10 @@ test("what is overridden makes evidence that is refused for just that", async ()
   await refuses(await evidenceOf(chip, { chipId: other.hardwareId }), "chip-mismatch");
   await refuses(await evidenceOf(chip, { cpuFamily: Uint8Array.of(0x19) }), "generation-mismatch");
   await refuses(await evidenceOf(chip, { keyInfo: Uint8Array.of(1 << 2) }), "signing-key-mismatch");
-  await refuses(await evidenceOf(chip, { version: Uint8Array.of(6) }), "unsupported");
-  await refuses(await evidenceOf(chip, { reserved3: Uint8Array.of(1) }), "malformed");
-  await refuses(await evidenceOf(chip, { reserved6: Uint8Array.of(1) }), "malformed");
-  await refuses(await evidenceOf(chip, { signatureR: new Uint8Array(72) }), "malformed");
+  await refuses(await evidenceOf(chip, { version: Uint8Array.of(6) }), "unsupported-version");
+  await refuses(await evidenceOf(chip, { reserved3: Uint8Array.of(1) }), "reserved-not-zero");
+  await refuses(await evidenceOf(chip, { reserved6: Uint8Array.of(1) }), "reserved-not-zero");
+  await refuses(await evidenceOf(chip, { signatureR: new Uint8Array(72) }), "signature-out-of-range");
   await assert.rejects(evidenceOf(chip, { policy: new Uint8Array(9) }), AttestationError);
 });
 
@@ -148,18 +148,18 @@ test("chips can be made that no verifier takes", async () => {
     extensions: (standard: readonly { id: string; content: Bytes }[]) =>
       standard.filter((one) => one.id !== id),
   });
-  await refuses(await issue({ notAfter: nowMs - 1000 }), "certificate-not-valid-now");
-  await refuses(await issue({ notBefore: nowMs + dayMs }), "certificate-not-valid-now");
-  await refuses(await issue(without("1.3.6.1.4.1.3704.1.4")), "bad-certificate");
-  await refuses(await issue(without("1.3.6.1.4.1.3704.1.3.3")), "bad-certificate");
-  await refuses(await issue({ extensions: (all) => [...all, ...all.slice(-1)] }), "bad-certificate");
-  await refuses(await issue({ hardwareId: systemRandom(64) }), "bad-certificate");
-  await refuses(await issue({ kind: "vlek" }), "bad-certificate");
+  await refuses(await issue({ notAfter: nowMs - 1000 }), "certificate-expired");
+  await refuses(await issue({ notBefore: nowMs + dayMs }), "certificate-not-yet-valid");
+  await refuses(await issue(without("1.3.6.1.4.1.3704.1.4")), "extension-missing");
+  await refuses(await issue(without("1.3.6.1.4.1.3704.1.3.3")), "extension-missing");
+  await refuses(await issue({ extensions: (all) => [...all, ...all.slice(-1)] }), "extension-repeated");
+  await refuses(await issue({ hardwareId: systemRandom(64) }), "hardware-id-malformed");
+  await refuses(await issue({ kind: "vlek" }), "certificate-kind-mismatch");
   const leased = { id: "1.3.6.1.4.1.3704.1.5", content: der.utf8String("CN=cloud.example") };
   const vlek = await issue({ kind: "vlek", extensions: (all) => [...all.slice(0, -1), leased] });
   await refuses(vlek, "signing-key-mismatch");
-  await refuses(await issue({ signing: { saltLength: 20 } }), "unsupported");
-  await refuses(await issue({ signing: { hash: "SHA-256" } }), "unsupported");
+  await refuses(await issue({ signing: { saltLength: 20 } }), "unsupported-algorithm");
+  await refuses(await issue({ signing: { hash: "SHA-256" } }), "unsupported-algorithm");
 });
 
 test("a chip survives its state folder, and anything else there is refused", async () => {

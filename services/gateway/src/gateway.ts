@@ -1,78 +1,123 @@
 // Opens the outer envelope, has the inner request routed, seals the answer: whole, or as it comes.
 import { type Bytes, concatBytes, copyBytes, type Random } from "@sotto/base";
-import { problem } from "@sotto/kit";
-import { mediaTypes, parseRequest, ResponseSerializer, serializeResponse, WireError } from "@sotto/wire";
-import { decapsulateChunkedRequest, decapsulateRequest, type GatewayKeys } from "@sotto/wire/gateway";
-import type { InnerResponse } from "./node-router.ts";
+import { problem, readBody } from "@sotto/kit";
+import {
+  type BinaryRequest,
+  mediaTypes,
+  parseRequest,
+  ResponseSerializer,
+  serializeResponse,
+  WireError,
+} from "@sotto/wire";
+import {
+  type ChunkedResponseSealer,
+  decapsulateChunkedRequest,
+  decapsulateRequest,
+  type GatewayKeys,
+} from "@sotto/wire/gateway";
+import { type InnerResponse, innerProblem } from "./node-router.ts";
 
 export type GatewayDependencies = {
   readonly keys: GatewayKeys;
-  readonly route: (request: ReturnType<typeof parseRequest>, signal: AbortSignal) => Promise<InnerResponse>;
+  readonly route: (request: BinaryRequest, signal: AbortSignal) => Promise<InnerResponse>;
   readonly random: Random;
 };
 
+/** What the server in front of the gateway must hold it to. */
+export const gatewayLimits = { maxBodyBytes: 2 * 1024 * 1024, maxInFlight: 2048 } as const;
+
 const maxAnswerBytes = 1024 * 1024;
+const minAnswerBytes = 1024;
+// Registered for a key that is not here: the client's directory is stale (RFC 9458 Section 5.3).
+const staleKeyType = "https://iana.org/assignments/http-problem-types#ohttp-key";
+
+type Opened = {
+  readonly request: BinaryRequest;
+  readonly answer: (inner: InnerResponse) => Promise<Response>;
+};
 
 /** Wires the gateway: `POST /gateway` (RFC 9458 Section 5). */
 export function createGateway(dependencies: GatewayDependencies): (request: Request) => Promise<Response> {
+  const { keys, route, random } = dependencies;
   return async (request) => {
     if (new URL(request.url).pathname !== "/gateway") return problem(404, "not-found");
     if (request.method !== "POST") return problem(405, "method-not-allowed");
     const type = request.headers.get("content-type");
-    const body = new Uint8Array(await request.arrayBuffer());
+    if (type !== mediaTypes.request && type !== mediaTypes.chunkedRequest) {
+      return problem(415, "unsupported-media-type");
+    }
+    const body = await readBody(request, gatewayLimits.maxBodyBytes);
+    if (body === undefined) return problem(413, "too-large");
+    let opened: Opened;
     try {
-      if (type === mediaTypes.request) return await answerWhole(dependencies, body, request.signal);
-      if (type === mediaTypes.chunkedRequest) return await answerStream(dependencies, body, request.signal);
+      opened =
+        type === mediaTypes.request
+          ? await openWhole(keys, random, body)
+          : await openChunked(keys, random, body);
     } catch (error) {
       if (error instanceof WireError) return refuse(error);
       throw error;
     }
-    return problem(415, "unsupported-media-type");
+    return opened.answer(await route(opened.request, request.signal));
   };
 }
 
-/** A stale key is told, so that a client fetches the directory again; everything else looks the same. */
+/**
+ * A stale key is told, so that a client fetches the directory again, and by a status of its own, because of a refusal
+ * the relay passes nothing else. Whatever else is wrong with an envelope looks the same.
+ */
 function refuse(error: WireError): Response {
-  return error.code === "unknown-key" ? problem(401, "unknown-key") : problem(400, "decryption-failed");
+  return error.code === "unknown-key"
+    ? problem(401, "unknown-key", { type: staleKeyType })
+    : problem(400, "decryption-failed");
 }
 
-async function answerWhole(
-  dependencies: GatewayDependencies,
-  body: Bytes,
-  signal: AbortSignal,
-): Promise<Response> {
-  const { content, sealResponse } = await decapsulateRequest(dependencies.keys, body);
-  const inner = await dependencies.route(parseRequest(content), signal);
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of inner.body ?? []) {
-    size += chunk.length;
-    if (size > maxAnswerBytes) return problem(502, "answer-too-large");
-    chunks.push(chunk);
+async function openWhole(keys: GatewayKeys, random: Random, body: Bytes): Promise<Opened> {
+  const { content, sealResponse } = await decapsulateRequest(keys, body);
+  return {
+    request: parseRequest(content),
+    answer: async (inner) => {
+      const answer = await serializeWhole(inner);
+      return new Response(sealResponse(answer, random), { headers: { "content-type": mediaTypes.response } });
+    },
+  };
+}
+
+/** A known-length response, padded so that its size says little of what it is. */
+async function serializeWhole(inner: InnerResponse): Promise<Bytes> {
+  let content: Bytes | undefined;
+  try {
+    content = await readBody(new Response(inner.body ?? null), maxAnswerBytes);
+  } catch {
+    return serializeWhole(innerProblem(502, "node-unreachable"));
   }
-  const { status, headers } = inner;
-  const answer = serializeResponse({ status, headers, content: concatBytes(...chunks), trailers: [] });
-  return new Response(sealResponse(answer, dependencies.random), {
-    headers: { "content-type": mediaTypes.response },
-  });
+  if (content === undefined) return serializeWhole(innerProblem(502, "answer-too-large"));
+  const bytes = serializeResponse({ status: inner.status, headers: inner.headers, content, trailers: [] });
+  const padded = new Uint8Array(Math.max(minAnswerBytes, 2 ** Math.ceil(Math.log2(bytes.length))));
+  padded.set(bytes);
+  return padded;
 }
 
-async function answerStream(
-  dependencies: GatewayDependencies,
-  body: Bytes,
-  signal: AbortSignal,
-): Promise<Response> {
-  const opener = decapsulateChunkedRequest(dependencies.keys);
-  const opened = [...(await opener.push(body)), await opener.finish()];
-  const sealer = opener.createResponseSealer(dependencies.random);
-  const inner = await dependencies.route(parseRequest(concatBytes(...opened)), signal);
+async function openChunked(keys: GatewayKeys, random: Random, body: Bytes): Promise<Opened> {
+  const opener = decapsulateChunkedRequest(keys);
+  const chunks = await opener.push(body);
+  const request = parseRequest(concatBytes(...chunks, await opener.finish()));
+  return {
+    request,
+    answer: async (inner) =>
+      new Response(sealStream(inner, opener.createResponseSealer(random)), {
+        headers: { "content-type": mediaTypes.chunkedResponse },
+      }),
+  };
+}
+
+/** An indeterminate-length response: every piece sealed and sent at once, and a final chunk only at a true end. */
+function sealStream(inner: InnerResponse, sealer: ChunkedResponseSealer): ReadableStream<Uint8Array> {
   const serializer = new ResponseSerializer();
-  let first: Bytes | undefined = concatBytes(
-    sealer.header,
-    sealer.seal(serializer.head(inner.status, inner.headers)),
-  );
   const reader = inner.body?.getReader();
-  const stream = new ReadableStream<Uint8Array>(
+  const head = serializer.head(inner.status, inner.headers);
+  let first: Bytes | undefined = concatBytes(sealer.header, sealer.seal(head));
+  return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         if (first !== undefined) {
@@ -93,5 +138,4 @@ async function answerStream(
     },
     { highWaterMark: 0 },
   );
-  return new Response(stream, { headers: { "content-type": mediaTypes.chunkedResponse } });
 }

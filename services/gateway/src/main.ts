@@ -1,10 +1,10 @@
 // The gateway's process.
 import { decodeBase64, systemRandom } from "@sotto/base";
 import { importIssuerPublicKey } from "@sotto/credentials";
-import { createLog, runService, serve } from "@sotto/kit";
+import { createLog, createUpstream, runService, serve } from "@sotto/kit";
 import { createGatewayKeys } from "@sotto/wire/gateway";
 import { loadConfig } from "./config.ts";
-import { createGateway } from "./gateway.ts";
+import { createGateway, gatewayLimits } from "./gateway.ts";
 import { createNodeRouter } from "./node-router.ts";
 import { openSpentTokenStore } from "./spent-token-store.ts";
 import { createRedeemer, type HonouredKey } from "./token-redeemer.ts";
@@ -15,14 +15,14 @@ const suites = [{ kdfId: 0x0001, aeadId: 0x0001 }];
 runService("gateway", async () => {
   const config = loadConfig();
   const log = createLog({
-    failed: {},
+    failed: { in: ["handler", "answer"] },
     redemption: { outcome: ["no-token", "token-refused", "token-spent", "store-failed"] },
   });
   const keys: HonouredKey[] = [];
   for (const { spki, ...times } of config.issuers.keys) {
     keys.push({ key: await importIssuerPublicKey(decodeBase64(spki)), ...times });
   }
-  const store = openSpentTokenStore(config.dataFile);
+  const store = await openSpentTokenStore(config.dataFile);
   store.keepOnly(keys.map(({ key }) => key.keyId));
   const redeemer = createRedeemer({
     issuerName: config.issuers.name,
@@ -38,7 +38,7 @@ runService("gateway", async () => {
       if (outcome !== "redeemed") log("redemption", { outcome });
       return outcome;
     },
-    fetch,
+    fetch: createUpstream(),
     clock: Date.now,
   });
   const pairs = config.keys.map(({ keyId, kemId, publicKey, privateKey }) => ({
@@ -49,14 +49,14 @@ runService("gateway", async () => {
   const server = await serve({
     handler,
     port: config.port,
-    maxBodyBytes: 2 * 1024 * 1024,
-    onFailure: () => log("failed", {}),
+    ...gatewayLimits,
+    onFailure: (failure) => log("failed", { in: failure }),
   });
   return {
     address: server.address,
     close: async () => {
       await server.close();
-      store.close();
+      await store.close();
     },
   };
 });

@@ -1,6 +1,8 @@
 // Where an inner request may go: to a node that exists, to open a session with a token, or on with one opened here.
-import { type Bytes, type Clock, copyBytes } from "@sotto/base";
+import { type Clock, encodeUtf8 } from "@sotto/base";
+import type { Upstream } from "@sotto/kit";
 import type { BinaryRequest, HeaderList } from "@sotto/wire";
+import { SessionTable } from "./session-table.ts";
 import type { Redemption } from "./token-redeemer.ts";
 
 /** An answer for the inside of the envelope; `body` may stream. */
@@ -14,12 +16,13 @@ export type NodeRouterDependencies = {
   /** Base URLs by handle. */
   readonly nodes: Readonly<Record<string, string>>;
   readonly redeem: (header: string | undefined) => Promise<Redemption>;
-  readonly fetch: typeof fetch;
+  readonly fetch: Upstream;
   readonly clock: Clock;
 };
 
-const sessionLifetimeMs = 15 * 60_000;
-const maxSessions = 100_000;
+const authorityPattern = /^([a-z0-9-]{1,63})\.sotto\.invalid$/;
+const pathPattern = /^\/sessions(?:\/([0-9a-f]{32}))?$/;
+const handlePattern = /^[0-9a-f]{32}$/;
 const statusOf = {
   "no-token": 401,
   "token-refused": 401,
@@ -31,67 +34,59 @@ const statusOf = {
 export function createNodeRouter(
   dependencies: NodeRouterDependencies,
 ): (request: BinaryRequest, signal: AbortSignal) => Promise<InnerResponse> {
-  const sessions = new Map<string, { readonly node: string; readonly expiresAt: number }>();
-
-  const remember = (session: string, node: string): void => {
-    const now = dependencies.clock();
-    for (const [handle, { expiresAt }] of sessions) {
-      if (expiresAt > now && sessions.size < maxSessions) break;
-      sessions.delete(handle); // the oldest come first
-    }
-    sessions.set(session, { node, expiresAt: now + sessionLifetimeMs });
-  };
+  const sessions = new SessionTable(dependencies.clock);
+  const nodes = new Map(Object.entries(dependencies.nodes).map(([node, url]) => [node, new URL(url)]));
 
   return async (request, signal) => {
-    const node = /^([a-z0-9-]{1,63})\.sotto\.invalid$/.exec(request.authority)?.[1] ?? "";
-    const base = Object.hasOwn(dependencies.nodes, node) ? dependencies.nodes[node] : undefined;
-    if (base === undefined || request.method !== "POST") return innerProblem(404, "unknown-node");
-    const [, session] = /^\/sessions(?:\/([0-9a-f]{32}))?$/.exec(request.path) ?? [];
+    const node = authorityPattern.exec(request.authority)?.[1] ?? "";
+    const base = nodes.get(node);
+    if (base === undefined || request.scheme !== "https") return innerProblem(404, "unknown-node");
+    const path = pathPattern.exec(request.path);
+    if (path === null) return innerProblem(404, "not-found");
+    if (request.method !== "POST") return innerProblem(405, "method-not-allowed");
+    const session = path[1];
     if (session === undefined) {
-      if (request.path !== "/sessions") return innerProblem(404, "not-found");
-      const header = request.headers.find(([name]) => name === "authorization")?.[1];
-      const redemption = await dependencies.redeem(header);
+      const redemption = await dependencies.redeem(authorizationOf(request.headers));
       if (redemption !== "redeemed") return innerProblem(statusOf[redemption], redemption);
-    } else {
-      const known = sessions.get(session);
+    } else if (!sessions.has(node, session)) {
       // A handle is good only where it was made, so that nobody can try handles out.
-      if (known === undefined || known.node !== node || known.expiresAt < dependencies.clock()) {
-        return innerProblem(404, "unknown-session");
-      }
+      return innerProblem(404, "unknown-session");
     }
-    const answer = await send(dependencies, new URL(request.path, base), request.content, signal);
-    if (answer === undefined) return innerProblem(502, "node-unreachable");
+    let answer: Response;
+    try {
+      answer = await dependencies.fetch(new URL(request.path, base), {
+        method: "POST",
+        headers: { "content-type": "application/octet-stream" },
+        body: request.content,
+        signal,
+      });
+    } catch {
+      return innerProblem(502, "node-unreachable");
+    }
+    const inner = { status: answer.status, headers: [], body: answer.body ?? undefined };
+    if (session !== undefined || !answer.ok) return inner;
     const opened = answer.headers.get("sotto-session") ?? "";
-    if (session === undefined && answer.ok && /^[0-9a-f]{32}$/.test(opened)) remember(opened, node);
-    const headers: HeaderList = opened === "" ? [] : [["sotto-session", opened]];
-    return { status: answer.status, headers, body: answer.body ?? undefined };
+    if (!handlePattern.test(opened)) {
+      await answer.body?.cancel();
+      return innerProblem(502, "node-unreachable");
+    }
+    sessions.add(node, opened);
+    return { ...inner, headers: [["sotto-session", opened]] };
   };
 }
 
-async function send(
-  dependencies: NodeRouterDependencies,
-  url: URL,
-  body: Bytes,
-  signal: AbortSignal,
-): Promise<Response | undefined> {
-  try {
-    return await dependencies.fetch(url, {
-      method: "POST",
-      headers: { "content-type": "application/octet-stream" },
-      body: copyBytes(body),
-      redirect: "error",
-      signal,
-    });
-  } catch {
-    return undefined;
-  }
+/** The one Authorization header; with two of them nobody can say which was meant, so there is none. */
+function authorizationOf(headers: HeaderList): string | undefined {
+  const values = headers.filter(([name]) => name === "authorization");
+  return values.length === 1 ? values[0]?.[1] : undefined;
 }
 
-function innerProblem(status: number, code: string): InnerResponse {
-  const body = JSON.stringify({ type: "about:blank", status, code });
+/** A problem for the inside of the envelope: only the client can read it. */
+export function innerProblem(status: number, code: string): InnerResponse {
+  const body = encodeUtf8(JSON.stringify({ type: "about:blank", status, code }));
   return {
     status,
     headers: [["content-type", "application/problem+json"]],
-    body: new Blob([body]).stream(),
+    body: new Response(body).body ?? undefined,
   };
 }

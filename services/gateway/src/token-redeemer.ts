@@ -44,7 +44,7 @@ export function createRedeemer(
       if (honoured === undefined || now < honoured.notBefore || now >= honoured.notAfter)
         return "token-refused";
       await verifyToken(token, honoured.key, expected);
-      return dependencies.store.spend(token.keyId, token.nonce) ? "redeemed" : "token-spent";
+      return (await dependencies.store.spend(token.keyId, token.nonce)) ? "redeemed" : "token-spent";
     } catch (error) {
       return error instanceof CredentialError ? "token-refused" : "store-failed";
     }

@@ -1,5 +1,5 @@
 // The certificate table beside an extended report: GUID, offset, length, then the certificates
-// (GHCB 2.03 Section 4.1.8.1). Strict: one entry a kind, no overlap, nothing left over.
+// (GHCB 2.03 Section 4.1.8.1). Strict: one entry a kind, no byte in two entries, only zeros between them.
 import {
   ByteReader,
   type Bytes,
@@ -41,40 +41,60 @@ export function serializeCertificateTable(table: CertificateTable): Bytes {
 
 /** Reads a table; entries of unknown kinds are passed over. Throws `AttestationError`. */
 export function parseCertificateTable(bytes: Uint8Array): CertificateTable {
-  return strictly("certificate table", () => {
-    if (bytes.length > maxTableBytes)
-      throw new AttestationError("too-large", "certificate table: over its limit");
-    const reader = new ByteReader(bytes);
-    const found = new Map<string, Bytes>();
-    for (let count = 0; ; count += 1) {
-      const guid = reader.bytes(16);
-      const offset = reader.u32le();
-      const length = reader.u32le();
-      if (isAllZero(guid)) break;
-      if (count === maxEntries)
-        throw new AttestationError("too-large", "certificate table: too many entries");
-      if (offset + length > bytes.length || length === 0) {
-        throw new AttestationError("malformed", "certificate table: entry points outside");
-      }
-      const name = decodeGuid(guid);
-      if (found.has(name)) throw new AttestationError("malformed", "certificate table: entry is repeated");
-      found.set(name, new Uint8Array(bytes.subarray(offset, offset + length)));
+  if (bytes.length > maxTableBytes)
+    throw new AttestationError("too-large", "certificate table: over its limit");
+  const found = strictly("certificate table", () => readEntries(bytes));
+  const vcek = found.get(certificateGuid.vcek);
+  const vlek = found.get(certificateGuid.vlek);
+  const ask = found.get(certificateGuid.ask);
+  const ark = found.get(certificateGuid.ark);
+  const vek = vcek ?? vlek;
+  if (
+    vek === undefined ||
+    (vcek !== undefined && vlek !== undefined) ||
+    ask === undefined ||
+    ark === undefined
+  ) {
+    throw new AttestationError("malformed", "certificate table: not one endorsement key with its chain");
+  }
+  return { kind: vcek === undefined ? "vlek" : "vcek", vek, ask, ark };
+}
+
+function readEntries(bytes: Uint8Array): ReadonlyMap<string, Bytes> {
+  const reader = new ByteReader(bytes);
+  const found = new Map<string, Bytes>();
+  const spans: { start: number; end: number }[] = [];
+  for (;;) {
+    const guid = reader.bytes(16);
+    const start = reader.u32le();
+    const end = start + reader.u32le();
+    if (isAllZero(guid)) {
+      if (start !== 0 || end !== 0) throw malformed("last entry is not zero");
+      break;
     }
-    const vcek = found.get(certificateGuid.vcek);
-    const vlek = found.get(certificateGuid.vlek);
-    const ask = found.get(certificateGuid.ask);
-    const ark = found.get(certificateGuid.ark);
-    const vek = vcek ?? vlek;
-    if (
-      vek === undefined ||
-      (vcek !== undefined && vlek !== undefined) ||
-      ask === undefined ||
-      ark === undefined
-    ) {
-      throw new AttestationError("malformed", "certificate table: not one endorsement key with its chain");
-    }
-    return { kind: vcek === undefined ? "vlek" : "vcek", vek, ask, ark };
-  });
+    if (spans.length === maxEntries)
+      throw new AttestationError("too-large", "certificate table: too many entries");
+    if (end > bytes.length || end === start) throw malformed("entry points outside");
+    const name = decodeGuid(guid);
+    if (found.has(name)) throw malformed("entry is repeated");
+    found.set(name, new Uint8Array(bytes.subarray(start, end)));
+    spans.push({ start, end });
+  }
+  // Hosts pad to whole pages; nothing else may stand where no entry points.
+  let position = reader.offset;
+  for (const { start, end } of [
+    ...spans.sort((a, b) => a.start - b.start),
+    { start: bytes.length, end: 0 },
+  ]) {
+    if (start < position) throw malformed("entries overlap");
+    if (!isAllZero(bytes.subarray(position, start))) throw malformed("bytes that belong to no entry");
+    position = end;
+  }
+  return found;
+}
+
+function malformed(what: string): AttestationError {
+  return new AttestationError("malformed", `certificate table: ${what}`);
 }
 
 // The first three groups of a GUID are little-endian, the others as written.

@@ -1,31 +1,28 @@
-// From certificates to the key that signs reports: ARK to ASK to VCEK or VLEK, and what the last one says
-// of its chip (AMD 57230).
-import { type Bytes, DerReader, decodeUtf8, derTag, encodeHex, sha256 } from "@sotto/base";
-import { AttestationError, strictly } from "../attestation-error.ts";
-import { type Certificate, parseCertificate, verifyIssuedBy } from "../certificate.ts";
-import { type AmdRoots, rootGeneration, type SimulatedRoots } from "../roots.ts";
+// From certificates to the key that signs reports: ARK to ASK to VCEK, or ARK to ASVK to VLEK (AMD 57230).
+import { type Bytes, encodeHex, sha256 } from "@sotto/base";
+import { AttestationError } from "../attestation-error.ts";
+import { type Certificate, importIssuerKey, parseCertificate, verifyIssuedBy } from "../certificate.ts";
+import { type AmdRoots, requireRoot, revokedAuthorities, type SimulatedRoots } from "../roots.ts";
 import { type CertificateTable, parseCertificateTable } from "./certificate-table.ts";
-import { type Generation, type Tcb, vekOid } from "./layout.ts";
+import { parseVek, type VekClaims } from "./endorsement-key.ts";
+import type { Generation } from "./layout.ts";
 
 /** A verified endorsement key and what its certificate says. */
-export type Endorsement = {
+export type Endorsement = VekClaims & {
   readonly generation: Generation;
   readonly kind: "vcek" | "vlek";
   readonly key: CryptoKey;
-  readonly tcb: Tcb;
-  readonly hardwareId: string | undefined;
-  readonly cspId: string | undefined;
-};
-
-type VerifiedChain = {
-  readonly table: CertificateTable;
+  /** The endorsement key's certificate, then those above it. */
   readonly certificates: readonly Certificate[];
-  readonly key: CryptoKey;
 };
 
-// Signatures over the same bytes stay valid; roots and dates are judged anew each time.
-const verifiedChains = new Map<string, VerifiedChain>();
-const maxVerifiedChains = 64;
+type Authority = { readonly ark: Certificate; readonly ask: Certificate; readonly key: CryptoKey };
+
+// Keyed by what was verified. A signature over the same bytes stays valid; roots and dates are judged anew.
+const authorities = new Map<string, Authority>();
+const endorsements = new Map<string, Endorsement>();
+const maxAuthorities = 16;
+const maxEndorsements = 64;
 
 /** Verifies a certificate table up to one of the roots; throws `AttestationError`. */
 export async function verifyEndorsement(
@@ -33,110 +30,86 @@ export async function verifyEndorsement(
   roots: AmdRoots | SimulatedRoots,
   nowMs: number,
 ): Promise<Endorsement> {
-  const id = encodeHex(sha256(certificates));
-  let chain = verifiedChains.get(id);
-  if (chain === undefined) {
-    const table = parseCertificateTable(certificates);
-    // Before any work on certificates that anybody could have made.
-    requireRoot(roots, table.ark);
-    chain = await verifyChain(table);
-    if (verifiedChains.size >= maxVerifiedChains) verifiedChains.clear();
-    verifiedChains.set(id, chain);
-  }
-  const generation = requireRoot(roots, chain.table.ark);
-  for (const { notBefore, notAfter } of chain.certificates) {
-    if (nowMs < notBefore || nowMs > notAfter) {
-      throw new AttestationError(
-        "certificate-not-valid-now",
-        "a certificate of the hardware is not valid now",
-      );
-    }
-  }
-  const [vek] = chain.certificates;
-  if (vek === undefined) throw new AttestationError("bad-chain", "certificate: chain is empty");
+  const table = parseCertificateTable(certificates);
+  const root = fingerprint(table.ark);
+  // Before any work on certificates that anybody could have made.
+  const generation = requireRoot(roots, root);
+  const authorityId = `${generation} ${root} ${fingerprint(table.ask)}`;
+  const id = `${authorityId} ${table.kind} ${fingerprint(table.vek)}`;
+  const endorsement =
+    recall(endorsements, id) ??
+    remember(endorsements, maxEndorsements, id, await verifyKey(table, generation, authorityId));
+  for (const certificate of endorsement.certificates) checkValidity(certificate, nowMs);
+  return endorsement;
+}
+
+/** Whether AMD has revoked an ASK or ASVK, by its serial number. */
+export function isRevoked(generation: Generation, serial: string): boolean {
+  return revokedAuthorities[generation].includes(serial);
+}
+
+async function verifyKey(table: CertificateTable, generation: Generation, id: string): Promise<Endorsement> {
+  const {
+    ark,
+    ask,
+    key: askKey,
+  } = recall(authorities, id) ?? remember(authorities, maxAuthorities, id, await verifyAuthority(table));
+  if (isRevoked(generation, ask.serial))
+    throw new AttestationError("authority-revoked", "AMD has revoked the authority above the hardware's key");
+  const vek = parseCertificate(table.vek);
+  await verifyIssuedBy(vek, ask, askKey);
+  const claims = parseVek(vek, generation, table.kind);
   return {
+    ...claims,
     generation,
-    kind: chain.table.kind,
-    key: chain.key,
-    ...readVek(vek, generation, chain.table.kind),
+    kind: table.kind,
+    key: await importVek(vek),
+    certificates: [vek, ask, ark],
   };
 }
 
-function requireRoot(roots: AmdRoots | SimulatedRoots, ark: Bytes): Generation {
-  const generation = rootGeneration(roots, ark);
-  if (generation === undefined) {
-    throw new AttestationError(
-      "untrusted-root",
-      "the root of the hardware's certificates is not one that is trusted",
-    );
-  }
-  return generation;
-}
-
-async function verifyChain(table: CertificateTable): Promise<VerifiedChain> {
+async function verifyAuthority(table: CertificateTable): Promise<Authority> {
   const ark = parseCertificate(table.ark);
   const ask = parseCertificate(table.ask);
-  const vek = parseCertificate(table.vek);
-  await verifyIssuedBy(ark, ark);
-  await verifyIssuedBy(ask, ark);
-  await verifyIssuedBy(vek, ask);
-  let key: CryptoKey;
+  const arkKey = await importIssuerKey(ark);
+  await verifyIssuedBy(ark, ark, arkKey);
+  await verifyIssuedBy(ask, ark, arkKey);
+  return { ark, ask, key: await importIssuerKey(ask) };
+}
+
+async function importVek({ spki }: Certificate): Promise<CryptoKey> {
+  const algorithm = { name: "ECDSA", namedCurve: "P-384" };
   try {
-    key = await crypto.subtle.importKey("spki", vek.spki, { name: "ECDSA", namedCurve: "P-384" }, false, [
-      "verify",
-    ]);
+    return await crypto.subtle.importKey("spki", spki, algorithm, false, ["verify"]);
   } catch (cause) {
     throw new AttestationError("bad-certificate", "certificate: endorsement key is not on p-384", { cause });
   }
-  return { table, certificates: [vek, ask, ark], key };
 }
 
-function readVek(vek: Certificate, generation: Generation, kind: "vcek" | "vlek") {
-  return strictly("endorsement key certificate", () => {
-    const product = vek.extensions.get(vekOid.productName);
-    const name =
-      product === undefined ? "" : decodeUtf8(new DerReader(product).element(derTag.ia5String).content);
-    // "Milan-B0" names a stepping behind the generation.
-    if (name.split("-")[0]?.toLowerCase() !== generation) {
-      throw new AttestationError("generation-mismatch", "endorsement key is of another processor generation");
-    }
-    const hardwareId = vek.extensions.get(vekOid.hardwareId);
-    const csp = vek.extensions.get(vekOid.cspId);
-    if ((kind === "vcek") !== (hardwareId !== undefined) || (kind === "vlek") !== (csp !== undefined)) {
-      throw new AttestationError("bad-certificate", "endorsement key certificate is of the other kind");
-    }
-    // The identifier of a chip is raw, without a tag: 64 bytes, from Turin on 8.
-    if (hardwareId !== undefined && hardwareId.length !== (generation === "turin" ? 8 : 64)) {
-      throw new AttestationError(
-        "bad-certificate",
-        "endorsement key certificate: chip identifier has a wrong length",
-      );
-    }
-    const level = (id: string): number => readLevel(vek.extensions.get(id));
-    const tcb: Tcb = {
-      fmc: generation === "turin" ? level(vekOid.fmc) : 0,
-      bootLoader: level(vekOid.bootLoader),
-      tee: level(vekOid.tee),
-      snp: level(vekOid.snp),
-      microcode: level(vekOid.microcode),
-    };
-    return {
-      tcb,
-      hardwareId: hardwareId === undefined ? undefined : encodeHex(hardwareId).padEnd(128, "0"),
-      cspId: csp === undefined ? undefined : decodeUtf8(new DerReader(csp).element().content),
-    };
-  });
+function checkValidity({ notBefore, notAfter }: Certificate, nowMs: number): void {
+  if (nowMs < notBefore)
+    throw new AttestationError("certificate-not-yet-valid", "a certificate of the hardware is not valid yet");
+  // Not `now > notAfter`, which no time that is not a number would ever be.
+  if (!(nowMs <= notAfter))
+    throw new AttestationError("certificate-expired", "a certificate of the hardware has expired");
 }
 
-function readLevel(extension: Bytes | undefined): number {
-  if (extension === undefined) {
-    throw new AttestationError("bad-certificate", "endorsement key certificate: a patch level is missing");
-  }
-  const reader = new DerReader(extension);
-  const { content } = reader.element(derTag.integer);
-  reader.end();
-  const [first = 0, second] = content;
-  if (content.length === 1 && first < 0x80) return first;
-  if (content.length === 2 && first === 0 && second !== undefined && second >= 0x80) return second;
-  throw new AttestationError("bad-certificate", "endorsement key certificate: a patch level is out of range");
+function fingerprint(der: Uint8Array): string {
+  return encodeHex(sha256(der));
+}
+
+function recall<Value>(cache: Map<string, Value>, id: string): Value | undefined {
+  const value = cache.get(id);
+  if (value === undefined) return undefined;
+  cache.delete(id);
+  cache.set(id, value);
+  return value;
+}
+
+// A Map keeps its order: what was used least recently comes first.
+function remember<Value>(cache: Map<string, Value>, max: number, id: string, value: Value): Value {
+  const [oldest] = cache.keys();
+  if (cache.size >= max && oldest !== undefined) cache.delete(oldest);
+  cache.set(id, value);
+  return value;
 }

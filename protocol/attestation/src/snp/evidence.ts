@@ -1,9 +1,9 @@
 // From evidence to claims: a report whose signature leads to a root, and agrees with its certificates.
 import type { Bytes } from "@sotto/base";
 import { AttestationError } from "../attestation-error.ts";
-import type { AmdRoots, SimulatedRoots } from "../roots.ts";
+import { type AmdRoots, rootOrigin, type SimulatedRoots } from "../roots.ts";
 import { type Endorsement, verifyEndorsement } from "./endorsement.ts";
-import type { Generation, Tcb } from "./layout.ts";
+import { type Generation, type Tcb, tcbLevels } from "./layout.ts";
 import { parseSnpReport, parseTcb, type SnpReport } from "./report.ts";
 
 /** As it travels: the report, and AMD's certificate table. Nothing in it is verified. */
@@ -16,12 +16,7 @@ export type SnpClaims<Origin extends "amd" | "simulated" = "amd" | "simulated"> 
   readonly signedBy: "vcek" | "vlek";
   readonly cspId: string | undefined;
   readonly report: SnpReport;
-  readonly tcb: {
-    readonly reported: Tcb;
-    readonly committed: Tcb;
-    readonly current: Tcb;
-    readonly launch: Tcb;
-  };
+  readonly tcb: Readonly<Record<"reported" | "committed" | "current" | "launch", Tcb>>;
 };
 
 export type GenuineClaims = SnpClaims<"amd">;
@@ -33,6 +28,7 @@ export async function verifySnpEvidence(
   roots: AmdRoots,
   nowMs: number,
 ): Promise<GenuineClaims> {
+  requireOrigin(roots, "amd");
   return { origin: "amd", ...(await verifyEvidence(evidence, roots, nowMs)) };
 }
 
@@ -42,16 +38,24 @@ export async function verifySimulatedEvidence(
   roots: SimulatedRoots,
   nowMs: number,
 ): Promise<SimulatedClaims> {
+  requireOrigin(roots, "simulated");
   return { origin: "simulated", ...(await verifyEvidence(evidence, roots, nowMs)) };
+}
+
+// The compiler says so too; a cast must not turn one kind of claim into the other.
+function requireOrigin(roots: AmdRoots | SimulatedRoots, origin: "amd" | "simulated"): void {
+  if (rootOrigin(roots) !== origin)
+    throw new AttestationError("untrusted-root", "these are roots of the other kind");
 }
 
 async function verifyEvidence(evidence: SnpEvidence, roots: AmdRoots | SimulatedRoots, nowMs: number) {
   const report = parseSnpReport(evidence.report);
   const endorsement = await verifyEndorsement(evidence.certificates, roots, nowMs);
   await verifyReportSignature(report, endorsement);
-  checkGeneration(report, endorsement);
+  const tcb = decodeTcbs(report, endorsement);
+  checkChip(report, endorsement);
   const { generation, kind: signedBy, cspId } = endorsement;
-  return { generation, signedBy, cspId, report, tcb: checkTcb(report, endorsement) };
+  return { generation, signedBy, cspId, report, tcb };
 }
 
 /** The report's signature by the endorsement key (SNP ABI 1.58 Table 140). */
@@ -75,8 +79,9 @@ export function checkGeneration(report: SnpReport, endorsement: Endorsement): vo
   }
 }
 
-/** Every patch level of the reported TCB against the key's certificate, and the chip's identifier. */
-export function checkTcb(report: SnpReport, endorsement: Endorsement) {
+/** Reads the report's TCBs; every level of the reported one must be what the key was made for. */
+export function decodeTcbs(report: SnpReport, endorsement: Endorsement): SnpClaims["tcb"] {
+  checkGeneration(report, endorsement);
   const { generation } = endorsement;
   const tcb = {
     reported: parseTcb(report.reportedTcb, generation),
@@ -84,22 +89,25 @@ export function checkTcb(report: SnpReport, endorsement: Endorsement) {
     current: parseTcb(report.currentTcb, generation),
     launch: parseTcb(report.launchTcb, generation),
   };
-  const levels = ["fmc", "bootLoader", "tee", "snp", "microcode"] as const;
-  if (levels.some((level) => tcb.reported[level] !== endorsement.tcb[level])) {
+  if (tcbLevels.some((level) => tcb.reported[level] !== endorsement.tcb[level])) {
     throw new AttestationError(
       "tcb-mismatch",
       "the report's patch levels are not those that its key was made for",
     );
   }
-  if (endorsement.kind === "vcek" && report.chipId !== endorsement.hardwareId) {
-    throw new AttestationError("chip-mismatch", "the report is from another chip than its key");
-  }
+  // What was committed cannot be rolled back, so no firmware that runs is older.
+  if (tcbLevels.some((level) => tcb.current[level] < tcb.committed[level]))
+    throw new AttestationError("tcb-inconsistent", "the firmware that runs is older than what was committed");
   return tcb;
 }
 
-/** Whether the host masked the chip's identifier. */
-export function isChipMasked(report: SnpReport): boolean {
-  return report.chipKeyMasked || /^0+$/.test(report.chipId);
+/** The chip's identifier against the one in the key's certificate; a cloud's loaded key names no chip. */
+export function checkChip(report: SnpReport, endorsement: Endorsement): void {
+  if (endorsement.kind === "vlek") return;
+  if (report.chipKeyMasked || /^0+$/.test(report.chipId))
+    throw new AttestationError("chip-masked", "the host hides which chip this is");
+  if (report.chipId !== endorsement.hardwareId)
+    throw new AttestationError("chip-mismatch", "the report is from another chip than its key");
 }
 
 /** Patch levels in one line, for people. */
@@ -108,7 +116,7 @@ export function describeTcb(tcb: Tcb, generation: Generation): string {
   return `${fmc}boot loader ${tcb.bootLoader}, tee ${tcb.tee}, snp ${tcb.snp}, microcode ${tcb.microcode}`;
 }
 
-/** The chip's identifier, shortened for people. */
-export function describeChip(report: SnpReport): string {
-  return `${report.chipId.slice(0, 16)}…`;
+/** A hexadecimal identifier, shortened for people. */
+export function describeDigest(hex: string): string {
+  return `${hex.slice(0, 16)}…`;
 }

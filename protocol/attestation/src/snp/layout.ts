@@ -86,6 +86,9 @@ export type Tcb = {
   readonly microcode: number;
 };
 
+/** Names of the levels, in the order in which people read them. */
+export const tcbLevels = ["fmc", "bootLoader", "tee", "snp", "microcode"] as const;
+
 /** Which byte of a TCB holds which level, by generation (SNP ABI 1.58 Table 3). */
 export const tcbLayout: Readonly<Record<Generation, Readonly<Partial<Record<keyof Tcb, number>>>>> = {
   milan: { bootLoader: 0, tee: 1, snp: 6, microcode: 7 },

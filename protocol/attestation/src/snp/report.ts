@@ -57,7 +57,7 @@ const p384Order = BigInt(
   "0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973",
 );
 
-/** Reads a report of 1184 bytes; throws `AttestationError` with `malformed` or `unsupported`. */
+/** Reads a report of 1184 bytes, whatever it is worth; throws `AttestationError`. */
 export function parseSnpReport(bytes: Uint8Array): SnpReport {
   if (bytes.length !== reportSize) throw new AttestationError("malformed", "snp report: not 1184 bytes");
   const field = (name: FieldName): Bytes => {
@@ -68,15 +68,15 @@ export function parseSnpReport(bytes: Uint8Array): SnpReport {
   const u64 = (name: FieldName): bigint => new ByteReader(field(name)).u64le();
   const zero = (name: FieldName): void => {
     if (!isAllZero(field(name)))
-      throw new AttestationError("malformed", "snp report: reserved bytes are not zero");
+      throw new AttestationError("reserved-not-zero", "snp report: reserved bytes are not zero");
   };
 
   const version = u32("version");
   if (version !== 2 && version !== 3 && version !== 4 && version !== 5) {
-    throw new AttestationError("unsupported", "snp report: version is not 2 to 5");
+    throw new AttestationError("unsupported-version", "snp report: version is not 2 to 5");
   }
   if (u32("signatureAlgorithm") !== ecdsaP384Sha384) {
-    throw new AttestationError("unsupported", "snp report: signature algorithm is not ecdsa p-384");
+    throw new AttestationError("unsupported-algorithm", "snp report: signature algorithm is not ecdsa p-384");
   }
   for (const name of [
     "reserved1",
@@ -93,7 +93,7 @@ export function parseSnpReport(bytes: Uint8Array): SnpReport {
 
   const policy = u64("policy");
   if (((policy >> policyBit.reservedOne) & 1n) !== 1n || policy & ~knownPolicyBits) {
-    throw new AttestationError("malformed", "snp report: guest policy holds unknown bits");
+    throw new AttestationError("unknown-policy-bits", "snp report: guest policy holds unknown bits");
   }
   const keyInfo = u32("keyInfo");
   const kind = (keyInfo >> 2) & 7;
@@ -106,12 +106,12 @@ export function parseSnpReport(bytes: Uint8Array): SnpReport {
           ? "none"
           : undefined;
   if (signedBy === undefined || keyInfo >> 5 !== 0) {
-    throw new AttestationError("malformed", "snp report: unknown signing key");
+    throw new AttestationError("unknown-signing-key", "snp report: unknown signing key");
   }
   const generation =
     version === 2 ? undefined : generationOf(field("cpuFamily")[0] ?? 0, field("cpuModel")[0] ?? 0);
   if (version > 2 && generation === undefined) {
-    throw new AttestationError("unsupported", "snp report: unknown processor generation");
+    throw new AttestationError("unknown-processor", "snp report: unknown processor generation");
   }
   return {
     version,
@@ -151,7 +151,7 @@ export function parseTcb(raw: Bytes, generation: Generation): Tcb {
   const layout = tcbLayout[generation];
   const used = new Set(Object.values(layout));
   if (raw.some((byte, index) => byte !== 0 && !used.has(index))) {
-    throw new AttestationError("malformed", "snp report: tcb holds bytes without a meaning");
+    throw new AttestationError("reserved-not-zero", "snp report: tcb holds bytes without a meaning");
   }
   const level = (name: keyof Tcb): number => {
     const offset = layout[name];
@@ -171,11 +171,11 @@ function parseSignature(r: Bytes, s: Bytes): Bytes {
   const signature = new Uint8Array(96);
   for (const [index, part] of [r, s].entries()) {
     if (!isAllZero(part.subarray(48)))
-      throw new AttestationError("malformed", "snp report: signature is too long");
+      throw new AttestationError("signature-out-of-range", "snp report: signature is too long");
     const number = part.slice(0, 48).reverse();
     const value = BigInt(`0x${encodeHex(number)}`);
     if (value === 0n || value >= p384Order) {
-      throw new AttestationError("malformed", "snp report: signature is out of range");
+      throw new AttestationError("signature-out-of-range", "snp report: signature is out of range");
     }
     signature.set(number, index * 48);
   }

@@ -8,6 +8,10 @@ export type Benchmark = {
 };
 
 export const benchmarks: Readonly<Record<string, Benchmark>> = {
+  e2e: {
+    summary: "the whole path: added time to first token, throughput, against the same engine over plain HTTP",
+    run: async (options) => (await import("./e2e.ts")).benchE2e(options),
+  },
   ohttp: {
     summary: "gateway: decapsulate and respond, against raw X25519 import and agreement",
     run: async (options) => (await import("./ohttp.ts")).benchOhttp(options),

@@ -28,6 +28,8 @@ if (patterns.length === 0) {
 step(`tests (${files.length} files)`, process.execPath, [
   "--test",
   "--test-concurrency=2",
+  // Stacks in processes of their own leave sockets that Node would wait for.
+  "--test-force-exit",
   "--openssl-config=protocol/ratls/openssl.cnf",
   "--disable-warning=ExperimentalWarning",
   "--test-reporter=spec",

@@ -1,19 +1,12 @@
 // The certificate of one session: made for it, signed by itself, forgotten with it.
-import { generateKeyPairSync, type KeyObject, sign, X509Certificate } from "node:crypto";
-import {
-  type Bytes,
-  ByteWriter,
-  concatBytes,
-  copyBytes,
-  type Random,
-  serializePem,
-  sha256,
-} from "@sotto/base";
+import { generateKeyPairSync, type KeyObject, sign, type X509Certificate } from "node:crypto";
+import { type Bytes, ByteWriter, concatBytes, type Random, serializePem, sha256 } from "@sotto/base";
 import { certificateLifetimeMs, clockSkewMs, maxCertificateLifetimeMs } from "./profile.ts";
 import { RatlsError } from "./ratls-error.ts";
 
+/** Key and certificate as PEM, and SHA-256 of the certificate's SubjectPublicKeyInfo. */
 export type SessionCertificate = {
-  readonly key: KeyObject;
+  readonly key: string;
   readonly certificate: string;
   readonly spkiDigest: Bytes;
 };
@@ -25,50 +18,73 @@ const name = Uint8Array.from([
 ]);
 const version3 = Uint8Array.from([0xa0, 0x03, 0x02, 0x01, 0x02]);
 
-/** Makes a P-256 key and a certificate for it that is valid for less than an hour (RFC 5280 Section 4.1). */
+// SubjectPublicKeyInfo of an uncompressed point on P-256, up to the point (RFC 5480 Section 2).
+const spkiPrefix = Uint8Array.from([
+  0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
+  0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+]);
+
+/** Makes a P-256 key and a certificate for it that is valid for less than an hour. */
 export function createSessionCertificate(nowMs: number, random: Random): SessionCertificate {
-  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const spki = copyBytes(publicKey.export({ type: "spki", format: "der" }));
-  const serial = random(8);
-  serial[0] = (serial[0] ?? 0) & 0x7f;
-  if (serial[0] === 0) serial[0] = 1;
-  const tbs = element(
-    0x30,
-    version3,
-    element(0x02, serial),
-    ecdsaSha256,
-    name,
-    element(0x30, time(nowMs - clockSkewMs), time(nowMs - clockSkewMs + certificateLifetimeMs)),
-    name,
-    spki,
-  );
-  const signature = sign("sha256", tbs, privateKey);
-  const der = element(0x30, tbs, ecdsaSha256, element(0x03, new Uint8Array(1), signature));
-  return { key: privateKey, certificate: serializePem("CERTIFICATE", der), spkiDigest: sha256(spki) };
+  const pair = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const spki = serializeSpki(pair.publicKey);
+  const from = nowMs - clockSkewMs;
+  const der = signCertificate({ spki, key: pair.privateKey, from, to: from + certificateLifetimeMs, random });
+  return {
+    key: pair.privateKey.export({ type: "sec1", format: "pem" }).toString(),
+    certificate: serializePem("CERTIFICATE", der),
+    spkiDigest: sha256(spki),
+  };
 }
 
-/** Judges a peer's certificate and returns SHA-256 of its SPKI; throws `bad-certificate`. */
-export function verifySessionCertificate(raw: Uint8Array | undefined, nowMs: number): Bytes {
-  const refuse = (why: string, cause?: unknown): never => {
-    throw new RatlsError("bad-certificate", `session certificate: ${why}`, { cause });
-  };
-  if (raw === undefined) return refuse("missing");
-  let certificate: X509Certificate;
-  try {
-    certificate = new X509Certificate(raw);
-  } catch (cause) {
-    return refuse("unreadable", cause);
-  }
-  const { publicKey } = certificate;
-  if (publicKey.asymmetricKeyType !== "ec" || publicKey.asymmetricKeyDetails?.namedCurve !== "prime256v1") {
+/** A certificate as DER: version 3, no extensions, ECDSA with SHA-256 (RFC 5280 Section 4.1). */
+export function signCertificate(fields: {
+  readonly spki: Uint8Array;
+  /** Of the issuer, which has the same name as the subject. */
+  readonly key: KeyObject;
+  readonly from: number;
+  readonly to: number;
+  readonly random: Random;
+}): Bytes {
+  const serial = fields.random(8);
+  serial[0] = ((serial[0] ?? 0) & 0x3f) | 0x40; // positive, and without a leading zero
+  const validity = element(0x30, time(fields.from), time(fields.to));
+  const tbs = element(0x30, version3, element(0x02, serial), ecdsaSha256, name, validity, name, fields.spki);
+  const signature = sign("sha256", tbs, fields.key);
+  return element(0x30, tbs, ecdsaSha256, element(0x03, new Uint8Array(1), signature));
+}
+
+/** Judges a peer's certificate and returns SHA-256 of its SubjectPublicKeyInfo; throws `bad-certificate`. */
+export function verifySessionCertificate(certificate: X509Certificate | undefined, nowMs: number): Bytes {
+  if (certificate === undefined) return refuse("missing");
+  const key = publicKeyOf(certificate);
+  if (key.asymmetricKeyType !== "ec" || key.asymmetricKeyDetails?.namedCurve !== "prime256v1") {
     refuse("key is not on p-256");
   }
-  if (!certificate.verify(publicKey)) refuse("not signed by itself");
+  if (!certificate.verify(key)) refuse("not signed by itself");
   const from = certificate.validFromDate.getTime();
   const to = certificate.validToDate.getTime();
-  if (to - from > maxCertificateLifetimeMs) refuse("valid for more than an hour");
-  if (nowMs < from - clockSkewMs || nowMs > to + clockSkewMs) refuse("not valid now");
-  return sha256(copyBytes(publicKey.export({ type: "spki", format: "der" })));
+  // Negated, so that a date that cannot be read is refused too.
+  if (!(to - from <= maxCertificateLifetimeMs)) refuse("valid for more than an hour");
+  if (!(nowMs >= from - clockSkewMs && nowMs <= to + clockSkewMs)) refuse("not valid now");
+  return sha256(serializeSpki(key));
+}
+
+function publicKeyOf(certificate: X509Certificate): KeyObject {
+  try {
+    return certificate.publicKey;
+  } catch (cause) {
+    return refuse("unreadable key", cause);
+  }
+}
+
+/** SubjectPublicKeyInfo of a key on P-256. */
+export function serializeSpki(key: KeyObject): Bytes {
+  return concatBytes(spkiPrefix, key.export({ format: "raw-public", type: "uncompressed" }));
+}
+
+function refuse(why: string, cause?: unknown): never {
+  throw new RatlsError("bad-certificate", `session certificate: ${why}`, { cause });
 }
 
 function element(tag: number, ...parts: readonly Uint8Array[]): Bytes {

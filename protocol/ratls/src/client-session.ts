@@ -1,6 +1,6 @@
 // The verifying end of an attested session: handshake, attest, verdict, then one request (spec/attested-session.md).
 import type { Duplex } from "node:stream";
-import { connect, type TLSSocket } from "node:tls";
+import { connect, createSecureContext, type SecureContext, type TLSSocket } from "node:tls";
 import {
   type PeerEvidence,
   parseEvidenceBundle,
@@ -9,23 +9,16 @@ import {
   type VerifiedNode,
   verifyNode,
 } from "@sotto/attestation";
-import { type Bytes, type Clock, copyBytes, decodeUtf8, type Random, sha256 } from "@sotto/base";
+import type { Bytes, Clock, Random } from "@sotto/base";
+import { bindChannel, serializeAttestRequest } from "./attest-request.ts";
 import { verifySessionCertificate } from "./certificate.ts";
 import { type Frame, frameType } from "./frame.ts";
 import { FrameStream } from "./frame-stream.ts";
-import {
-  alpn,
-  classicalGroup,
-  exporterLabel,
-  exporterLength,
-  hybridGroup,
-  nonceLength,
-  serializeAttestRequest,
-  tlsProfile,
-} from "./profile.ts";
+import { alpn, hybridGroup, nonceLength, offeredGroups, tlsProfile } from "./profile.ts";
 import { RatlsError } from "./ratls-error.ts";
 
 export type ClientSessionOptions = {
+  /** Carries the TLS bytes; belongs to the session from now on, and is destroyed with it. */
   readonly stream: Duplex;
   readonly policy: TrustPolicy;
   readonly role: SessionBinding["role"];
@@ -35,6 +28,7 @@ export type ClientSessionOptions = {
   readonly allowClassical?: boolean;
   /** Called each time the attest request, and later the request, has been handed to the stream whole. */
   readonly onFlight?: () => void;
+  /** Ends the opening of the session, not the session once it is open. */
   readonly signal?: AbortSignal;
 };
 
@@ -45,7 +39,8 @@ export type ClientSession = {
   readonly evidence: PeerEvidence;
   /**
    * Sends the request, padded to `padTo` bytes, and gives the pieces of its answer as they come.
-   * Throws `RatlsError`: `truncated` when the answer does not come to its end.
+   *
+   * Throws `RatlsError`: `truncated` when the answer does not come to its end, `peer-failed` when it ends as failed.
    */
   readonly request: (
     content: Bytes,
@@ -57,11 +52,10 @@ export type ClientSession = {
 
 /** Opens a session; resolves only with a verified node. Throws `RatlsError` or `AttestationError`. */
 export async function openClientSession(options: ClientSessionOptions): Promise<ClientSession> {
-  options.signal?.throwIfAborted();
+  const { stream, signal } = options;
   const socket = connect({
-    ...tlsProfile,
-    socket: options.stream,
-    ecdhCurve: options.allowClassical === true ? `${hybridGroup}:${classicalGroup}` : hybridGroup,
+    socket: stream,
+    secureContext: clientContext(options.allowClassical === true),
     ALPNProtocols: [alpn],
     servername: "",
     // The certificate is judged by its evidence, and by us below, not by the web's authorities.
@@ -71,75 +65,78 @@ export async function openClientSession(options: ClientSessionOptions): Promise<
   const frames = new FrameStream(socket);
   socket.on("session", () => frames.fail(new RatlsError("session-ticket", "peer sent a session ticket")));
   const abort = (): void => frames.fail(new RatlsError("aborted", "session was aborted"));
-  options.signal?.addEventListener("abort", abort, { once: true });
+  signal?.addEventListener("abort", abort, { once: true });
+  if (signal?.aborted === true) abort();
   try {
-    const { first } = await handshake(socket, frames);
-    const spkiDigest = checkHandshake(socket, options);
-    const { evidence, node } = await attest(socket, frames, first, spkiDigest, options);
-    options.signal?.removeEventListener("abort", abort);
-    return wire(socket, frames, { evidence, node }, options.onFlight);
+    const evidence = await attest(socket, frames, options);
+    const { policy, clock } = options;
+    const node = await verifyNode({ ...evidence, policy, nowMs: clock() });
+    if (frames.failure !== undefined) throw frames.failure;
+    return createSession(socket, frames, { evidence, node }, options.onFlight);
   } catch (error) {
-    options.signal?.removeEventListener("abort", abort);
     socket.destroy();
-    options.stream.destroy();
+    stream.destroy();
     throw error;
+  } finally {
+    signal?.removeEventListener("abort", abort);
   }
 }
 
-/** Resolves with the read that watched over the handshake, and that gets the first frame. */
-function handshake(socket: TLSSocket, frames: FrameStream): Promise<{ first: Promise<Frame | undefined> }> {
-  return new Promise((resolve, reject) => {
-    const broken = (cause?: unknown): void => {
-      reject(new RatlsError("handshake-failed", "tls handshake failed", { cause }));
-    };
-    const first = frames.read();
-    // A failure that was noticed in the stream explains more than that the socket closed.
-    first.then(
-      () => reject(new RatlsError("out-of-order", "peer spoke before it was asked")),
-      (error: Error) =>
-        error instanceof RatlsError && error.code !== "truncated" ? reject(error) : broken(error),
-    );
-    socket.once("secureConnect", () => resolve({ first }));
+const contexts = new Map<boolean, SecureContext>();
+
+// Holds no key and no session, so all sessions of a process can have the same.
+function clientContext(allowClassical: boolean): SecureContext {
+  let context = contexts.get(allowClassical);
+  if (context === undefined) {
+    context = createSecureContext({ ...tlsProfile, ecdhCurve: offeredGroups(allowClassical) });
+    contexts.set(allowClassical, context);
+  }
+  return context;
+}
+
+/** Resolves with the peer's evidence for the channel as this end sees it. */
+async function attest(
+  socket: TLSSocket,
+  frames: FrameStream,
+  options: ClientSessionOptions,
+): Promise<PeerEvidence> {
+  const asked = new Promise<SessionBinding>((resolve) => {
+    // Within the event and not after it, so that Finished and the attest request leave as one flight.
+    socket.once("secureConnect", () => {
+      try {
+        const spkiDigest = checkHandshake(socket, options);
+        const request = serializeAttestRequest(options.random(nonceLength));
+        const binding = bindChannel(socket, options.role, spkiDigest, request);
+        frames.expect(frameType.attestResponse, frameType.error);
+        const sent = frames.write(frameType.attestRequest, request);
+        sent.then(options.onFlight, (error: Error) => frames.fail(error));
+        resolve(binding);
+      } catch (error) {
+        frames.fail(error instanceof Error ? error : new RatlsError("handshake-failed", "handshake refused"));
+      }
+    });
   });
+  // Watches over the handshake as well: nothing is expected before the question has been put.
+  const frame = await frames.read();
+  if (frame.type === frameType.error) throw peerError(frame);
+  return { binding: await asked, bundle: parseEvidenceBundle(frame.content) };
 }
 
 function checkHandshake(socket: TLSSocket, options: ClientSessionOptions): Bytes {
-  if (socket.getProtocol() !== "TLSv1.3") throw new RatlsError("handshake-failed", "not tls 1.3");
+  if (socket.getProtocol() !== "TLSv1.3") throw new RatlsError("tls-version", "peer does not speak tls 1.3");
   if (socket.isSessionReused()) throw new RatlsError("resumed", "peer resumed a session");
-  if (socket.alpnProtocol !== alpn)
+  if (socket.alpnProtocol !== alpn) {
     throw new RatlsError("wrong-protocol", "peer does not speak this protocol");
+  }
   const group = socket.getEphemeralKeyInfo();
   const name = group !== null && "name" in group ? group.name : undefined;
   if (name !== hybridGroup && options.allowClassical !== true) {
     throw new RatlsError("classical-downgrade", "key exchange has no post-quantum half");
   }
-  return verifySessionCertificate(socket.getPeerX509Certificate()?.raw, options.clock());
+  return verifySessionCertificate(socket.getPeerX509Certificate(), options.clock());
 }
 
-async function attest(
-  socket: TLSSocket,
-  frames: FrameStream,
-  first: Promise<Frame | undefined>,
-  spkiDigest: Bytes,
-  options: ClientSessionOptions,
-) {
-  const nonce = options.random(nonceLength);
-  const request = serializeAttestRequest(nonce);
-  const requestDigest = sha256(request);
-  const exporter = exportKey(socket, requestDigest);
-  const binding: SessionBinding = { role: options.role, spkiDigest, nonce, exporter, requestDigest };
-  await frames.write(frameType.attestRequest, request);
-  options.onFlight?.();
-  const frame = await first;
-  if (frame === undefined) throw new RatlsError("truncated", "peer closed instead of attesting");
-  if (frame.type === frameType.error) throw peerError(frame.content);
-  if (frame.type !== frameType.attestResponse) throw new RatlsError("out-of-order", "peer did not attest");
-  const bundle = parseEvidenceBundle(frame.content);
-  const node = await verifyNode({ bundle, binding, policy: options.policy, nowMs: options.clock() });
-  return { node, evidence: { binding, bundle } };
-}
-
-function wire(
+function createSession(
   socket: TLSSocket,
   frames: FrameStream,
   { evidence, node }: Pick<ClientSession, "evidence" | "node">,
@@ -152,19 +149,20 @@ function wire(
   async function* request(content: Bytes, options: { readonly padTo?: number } = {}) {
     if (used) throw new RatlsError("out-of-order", "session has had its request");
     used = true;
-    // Not awaited: the answer may begin before the last byte of the question has left.
-    const sent = frames.write(frameType.request, content, options.padTo);
-    sent.then(onFlight, (error: Error) => frames.fail(error));
     try {
+      frames.expect(frameType.response, frameType.end, frameType.error);
+      // Not awaited: the answer may begin before the last byte of the question has left.
+      const sent = frames.write(frameType.request, content, options.padTo);
+      sent.then(onFlight, (error: Error) => frames.fail(error));
       for (;;) {
         const frame = await frames.read();
-        if (frame === undefined) throw new RatlsError("truncated", "answer broke off");
-        if (frame.type === frameType.end) return;
-        if (frame.type === frameType.error) throw peerError(frame.content);
-        if (frame.type !== frameType.response)
-          throw new RatlsError("out-of-order", "peer broke the order of messages");
-        yield frame.content;
+        if (frame.type === frameType.error) throw peerError(frame);
+        if (frame.type === frameType.end) break;
+        if (frame.content.length > 0) yield frame.content;
       }
+      // That the stream is over by now is as it should be; that it went on is not.
+      const { failure } = frames;
+      if (failure instanceof RatlsError && failure.code !== "truncated") throw failure;
     } finally {
       close();
     }
@@ -172,15 +170,12 @@ function wire(
   return { node, evidence, request, isOpen: () => !used && frames.isOpen, close };
 }
 
-/** This end's own exporter value over the attest request (RFC 8446 Section 7.5). */
-export function exportKey(socket: TLSSocket, requestDigest: Bytes): Bytes {
-  return copyBytes(socket.exportKeyingMaterial(exporterLength, exporterLabel, Buffer.from(requestDigest)));
-}
+const busy = Buffer.from("busy");
+const predictorRefused = Buffer.from("predictor-refused");
 
-function peerError(content: Bytes): RatlsError {
-  const code = decodeUtf8(content);
-  if (code === "busy") return new RatlsError("busy", "peer is busy");
-  if (code === "predictor-refused") {
+function peerError(frame: Frame): RatlsError {
+  if (busy.equals(frame.content)) return new RatlsError("busy", "peer is busy");
+  if (predictorRefused.equals(frame.content)) {
     return new RatlsError(
       "predictor-refused",
       "the orchestrator found no predictor that runs what was released",

@@ -2,17 +2,27 @@
 import { CodedError } from "@sotto/base";
 
 export type RatlsErrorCode =
+  /** A message is not in its form. */
   | "malformed"
+  | "unknown-frame"
   | "too-large"
-  | "truncated"
+  /** The peer said something that it may not say now. */
   | "out-of-order"
+  /** The stream ended before the protocol did. */
+  | "truncated"
+  /** TLS refused what arrived after the handshake. */
+  | "bad-record"
   | "handshake-failed"
+  | "no-common-parameters"
+  | "tls-version"
   | "wrong-protocol"
   | "classical-downgrade"
   | "session-ticket"
   | "resumed"
   | "bad-certificate"
+  /** The peer has no room now, and says so. */
   | "busy"
+  /** The peer could not attest or answer, and says so. */
   | "predictor-refused"
   | "peer-failed"
   | "aborted";

@@ -1,33 +1,43 @@
-// The attesting end of an attested session: handshake, evidence for it, one request, one answer (spec/attested-session.md).
+// The attesting end of an attested session: handshake, evidence for it, one request, one answer
+// (spec/attested-session.md).
 import type { Duplex } from "node:stream";
 import { createSecureContext, TLSSocket } from "node:tls";
 import { type EvidenceBundle, type SessionBinding, serializeEvidenceBundle } from "@sotto/attestation";
-import { type Bytes, CodedError, encodeUtf8, type Random, sha256 } from "@sotto/base";
+import { type Bytes, type Clock, CodedError, encodeUtf8, type Random } from "@sotto/base";
+import { bindChannel } from "./attest-request.ts";
 import { createSessionCertificate } from "./certificate.ts";
-import { exportKey } from "./client-session.ts";
-import { type Frame, type FrameType, frameType } from "./frame.ts";
+import { type FrameType, frameType } from "./frame.ts";
 import { FrameStream } from "./frame-stream.ts";
-import { alpn, attestVersion, hybridGroup, limits, nonceLength, tlsProfile } from "./profile.ts";
+import { alpn, answerPadding, limits, offeredGroups, tlsProfile } from "./profile.ts";
 import { RatlsError } from "./ratls-error.ts";
 
 /** Makes evidence for one session; must never give one session's evidence to another. */
 export type SessionAttester = { readonly attest: (binding: SessionBinding) => Promise<EvidenceBundle> };
 
 export type ServerSessionOptions = {
+  /** Carries the TLS bytes; belongs to the session from now on. */
   readonly stream: Duplex;
   readonly role: SessionBinding["role"];
   readonly attester: SessionAttester;
   readonly random: Random;
-  /** Called when evidence, and later the answer, has been handed to the stream whole. */
+  /** For the certificate's validity; the system's unless given. */
+  readonly clock?: Clock;
+  /** Offer X25519 without its post-quantum half as well, default false. */
+  readonly allowClassical?: boolean;
+  /**
+   * Called whenever everything that this end has to say for now has been written to the stream: after each piece of
+   * the peer's handshake, after the evidence, after the answer with its close. For streams that are not sockets.
+   */
   readonly onFlight?: () => void;
+  /** Ends the session at any time. */
   readonly signal?: AbortSignal;
 };
 
 export type ServerAnswer = {
-  /** Writes a piece of the answer, of any length. */
+  /** Writes a piece of the answer, of any length; resolves when it has been handed to the stream. */
   readonly write: (chunk: Uint8Array) => Promise<void>;
   readonly end: () => Promise<void>;
-  /** Ends the answer as failed; the peer learns a code. */
+  /** Ends the answer as failed; the peer learns a code of lowercase letters, digits and hyphens. */
   readonly fail: (code: string) => Promise<void>;
 };
 
@@ -39,36 +49,39 @@ export type ServerSession = {
   readonly close: () => void;
 };
 
-// Sizes of answers show in steps of this many bytes only.
-const answerPadding = 256;
-
 /** Accepts a session and attests it; throws `RatlsError`, or what the attester threw. */
 export async function acceptServerSession(options: ServerSessionOptions): Promise<ServerSession> {
-  const { stream, random, onFlight } = options;
-  const { key, certificate, spkiDigest } = createSessionCertificate(Date.now(), random);
+  const { stream, random, onFlight, signal, clock = Date.now } = options;
+  const { key, certificate, spkiDigest } = createSessionCertificate(clock(), random);
+  const ecdhCurve = offeredGroups(options.allowClassical === true);
   const socket = new TLSSocket(stream, {
-    ...tlsProfile,
     isServer: true,
-    secureContext: createSecureContext({
-      ...tlsProfile,
-      ecdhCurve: hybridGroup,
-      cert: certificate,
-      key: key.export({ type: "pkcs8", format: "pem" }),
-    }),
-    ecdhCurve: hybridGroup,
+    secureContext: createSecureContext({ ...tlsProfile, ecdhCurve, cert: certificate, key }),
     ALPNProtocols: [alpn],
   });
   const frames = new FrameStream(socket);
   const abort = (): void => frames.fail(new RatlsError("aborted", "session was aborted"));
-  options.signal?.addEventListener("abort", abort, { once: true });
+  signal?.addEventListener("abort", abort, { once: true });
+  if (signal?.aborted === true) abort();
+  socket.once("close", () => signal?.removeEventListener("abort", abort));
+  socket.once("secure", () => {
+    const error = checkHandshake(socket);
+    if (error === undefined) frames.expect(frameType.attestRequest);
+    else frames.fail(error);
+  });
+  if (onFlight !== undefined) {
+    // TLS listens to the stream already: by now it has taken the piece in and written what it says to that.
+    stream.on("data", () => {
+      if (frames.isWaiting) onFlight();
+    });
+  }
   try {
-    const asked = await frames.read();
-    if (socket.alpnProtocol !== alpn)
-      throw new RatlsError("wrong-protocol", "peer does not speak this protocol");
-    const binding = await bind(socket, spkiDigest, options.role, asked);
-    await answerAttest(frames, options, binding);
+    const { content } = await frames.read();
+    const binding = bindChannel(socket, options.role, spkiDigest, content);
+    const failure = await answerAttest(frames, options.attester, binding);
     onFlight?.();
-    return wire(socket, frames, onFlight);
+    if (failure !== undefined) throw failure.error;
+    return createSession(socket, frames, onFlight);
   } catch (error) {
     socket.destroy();
     stream.destroy();
@@ -76,63 +89,46 @@ export async function acceptServerSession(options: ServerSessionOptions): Promis
   }
 }
 
-async function bind(
-  socket: TLSSocket,
-  spkiDigest: Bytes,
-  role: SessionBinding["role"],
-  asked: Frame | undefined,
-): Promise<SessionBinding> {
-  if (asked === undefined) throw new RatlsError("truncated", "peer closed before it asked");
-  const { type, content } = asked;
-  if (type !== frameType.attestRequest)
-    throw new RatlsError("out-of-order", "peer did not ask for evidence first");
-  if (content.length !== limits.attestRequest || content[0] !== attestVersion) {
-    throw new RatlsError("malformed", "attest request: not in its form");
-  }
-  const requestDigest = sha256(content);
-  const nonce = content.slice(1, 1 + nonceLength);
-  return { role, spkiDigest, nonce, exporter: exportKey(socket, requestDigest), requestDigest };
+function checkHandshake(socket: TLSSocket): RatlsError | undefined {
+  if (socket.getProtocol() !== "TLSv1.3") return new RatlsError("tls-version", "peer does not speak tls 1.3");
+  if (socket.isSessionReused()) return new RatlsError("resumed", "peer resumed a session");
+  if (socket.alpnProtocol !== alpn)
+    return new RatlsError("wrong-protocol", "peer does not speak this protocol");
+  return undefined;
 }
 
+/** Sends evidence, or says that there is none and returns why. */
 async function answerAttest(
   frames: FrameStream,
-  options: ServerSessionOptions,
+  attester: SessionAttester,
   binding: SessionBinding,
-): Promise<void> {
-  let bundle: EvidenceBundle;
+): Promise<{ readonly error: unknown } | undefined> {
+  let evidence: Bytes;
   try {
-    bundle = await options.attester.attest(binding);
+    evidence = serializeEvidenceBundle(await attester.attest(binding));
   } catch (error) {
     const known =
       error instanceof CodedError && (error.code === "busy" || error.code === "predictor-refused");
-    await frames.write(frameType.error, encodeUtf8(known ? error.code : "attest-failed"));
-    options.onFlight?.();
-    throw error;
+    await frames.end(frameType.error, encodeUtf8(known ? error.code : "attest-failed"), limits.last);
+    return { error };
   }
-  await frames.write(frameType.attestResponse, serializeEvidenceBundle(bundle));
+  frames.expect(frameType.request);
+  await frames.write(frameType.attestResponse, evidence);
+  return undefined;
 }
 
-function wire(socket: TLSSocket, frames: FrameStream, onFlight: (() => void) | undefined): ServerSession {
-  const request = frames.read().then((frame) => {
-    if (frame === undefined) throw new RatlsError("truncated", "peer closed without a request");
-    if (frame.type !== frameType.request)
-      throw new RatlsError("out-of-order", "peer broke the order of messages");
-    // Whatever comes after the one request ends the session.
-    frames.read().then(
-      (extra) => {
-        if (extra !== undefined) frames.fail(new RatlsError("out-of-order", "peer sent a second request"));
-      },
-      () => {},
-    );
-    return frame.content;
-  });
-  request.catch(() => {});
+function createSession(
+  socket: TLSSocket,
+  frames: FrameStream,
+  onFlight: (() => void) | undefined,
+): ServerSession {
+  const request = frames.read().then(({ content }) => content);
+  request.catch(() => {}); // the caller may look at it later, or never
   let ended = false;
   const finish = async (type: FrameType, content: Uint8Array): Promise<void> => {
     if (ended) throw new RatlsError("out-of-order", "answer has ended");
     ended = true;
-    await frames.write(type, content);
-    await new Promise<void>((resolve) => socket.end(resolve));
+    await frames.end(type, content, limits.last);
     onFlight?.();
   };
   return {
@@ -147,7 +143,7 @@ function wire(socket: TLSSocket, frames: FrameStream, onFlight: (() => void) | u
         }
       },
       end: () => finish(frameType.end, new Uint8Array()),
-      fail: (code) => finish(frameType.error, encodeUtf8(code.slice(0, limits.error))),
+      fail: (code) => finish(frameType.error, encodeUtf8(/^[a-z0-9-]{1,64}$/.test(code) ? code : "failed")),
     }),
     close: () => void socket.destroy(),
   };

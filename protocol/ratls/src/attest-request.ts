@@ -1,0 +1,41 @@
+// What the client asks for after the handshake, and the channel that the evidence must be about
+// (spec/attested-session.md).
+import type { TLSSocket } from "node:tls";
+import type { SessionBinding } from "@sotto/attestation";
+import { type Bytes, copyBytes, sha256 } from "@sotto/base";
+import { attestVersion, exporterLabel, exporterLength, limits, nonceLength } from "./profile.ts";
+import { RatlsError } from "./ratls-error.ts";
+
+/** `u8 version = 1 || nonce[32]` */
+export function serializeAttestRequest(nonce: Bytes): Bytes {
+  const bytes = new Uint8Array(limits.attestRequest);
+  bytes[0] = attestVersion;
+  bytes.set(nonce, 1);
+  return bytes;
+}
+
+/** Returns the nonce; throws `malformed`. */
+export function parseAttestRequest(request: Bytes): Bytes {
+  if (request.length !== limits.attestRequest || request[0] !== attestVersion) {
+    throw new RatlsError("malformed", "attest request: not in its form");
+  }
+  return request.slice(1, 1 + nonceLength);
+}
+
+/**
+ * The channel as this end sees it: the exporter is its own, never one that the peer named (RFC 8446 Section 7.5).
+ *
+ * `spkiDigest` is that of the server's key, which the server knows and the client took from the handshake.
+ */
+export function bindChannel(
+  socket: TLSSocket,
+  role: SessionBinding["role"],
+  spkiDigest: Bytes,
+  request: Bytes,
+): SessionBinding {
+  const nonce = parseAttestRequest(request);
+  const requestDigest = sha256(request);
+  const context = Buffer.from(requestDigest.buffer);
+  const exporter = copyBytes(socket.exportKeyingMaterial(exporterLength, exporterLabel, context));
+  return { role, spkiDigest, nonce, exporter, requestDigest };
+}

@@ -48,6 +48,7 @@ export type AttestationErrorCode =
   | "committed-tcb-too-low"
   | "launch-tcb-too-low"
   | "floor-missing"
+  | "quorum-missing"
   // the session, the release, and whoever the node relies on
   | "binding-mismatch"
   | "malformed-proof"

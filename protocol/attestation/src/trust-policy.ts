@@ -68,7 +68,7 @@ export function parseExpectations(settings: TrustSettings): Expectations {
   };
 }
 
-/** Holds nodes to AMD's hardware; throws `AttestationError` when an accepted generation has no floor. */
+/** Holds nodes to AMD's hardware; throws `AttestationError` when an accepted generation has no floor, or the log no witness. */
 export function productionPolicy(settings: TrustSettings): ProductionPolicy {
   const expectations = parseExpectations(settings);
   const { generations, minimumTcb } = expectations.platform;
@@ -77,5 +77,7 @@ export function productionPolicy(settings: TrustSettings): ProductionPolicy {
       "floor-missing",
       "trust settings: a generation without a floor of patch levels",
     );
+  if (expectations.log.quorum === undefined)
+    throw new AttestationError("quorum-missing", "trust settings: a log without witnesses");
   return { profile: "production", roots: amdRoots, ...expectations };
 }

@@ -36,8 +36,10 @@ test("no banned words: unfinished work, escape hatches, banned names", () => {
     assert.ok(!banned.test(path), `${path}: banned name`);
     if (path.startsWith("tests/architecture/")) continue;
     assert.ok(!/\b(TODO|FIXME|XXX|HACK)\b/.test(text), `${path}: unfinished work`);
-    assert.ok(!/@ts-(ignore|nocheck|expect-error)/.test(text), `${path}: switches the compiler off`);
+    assert.ok(!/@ts-(ignore|nocheck)/.test(text), `${path}: switches the compiler off`);
     assert.ok(!/\b(test|it|describe)\.(only|todo)\b/.test(text), `${path}: test left open`);
+    // In a test it shows that something does not compile, and fails when it does.
+    if (!isTest) assert.ok(!/@ts-expect-error/.test(text), `${path}: switches the compiler off`);
     if (!isTest) assert.ok(!/: any\b|\bas any\b|<any>/.test(text), `${path}: any`);
   }
 });

@@ -139,7 +139,8 @@ test("signals reach the service, and a parent that is gone ends both", async () 
   await hear(orphaned);
   orphaned.stdin?.end();
   const [code] = await once(orphaned, "exit");
-  assert.equal(code, 9);
+  // The service hears of it twice, by its input and by SIGTERM, and may end by either.
+  assert.ok(code === 9 || code === 128 + 15, `exit code ${code}`);
 });
 
 test("a launcher that is killed takes its service with it", async () => {

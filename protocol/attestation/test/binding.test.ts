@@ -16,7 +16,7 @@ import {
   verifyBinding,
 } from "@sotto/attestation";
 import { type Bytes, ByteWriter, concatBytes, encodeUtf8, sha256, sha512, systemRandom } from "@sotto/base";
-import { leafHash, nodeHash } from "@sotto/log";
+import { HashTree, inclusionProof, leafHash, nodeHash } from "@sotto/log";
 import fc from "fast-check";
 import { bindingOf, patched, present, refuses } from "./stage.ts";
 
@@ -118,8 +118,17 @@ test("an inner node does not pass for a leaf, nor one session's batch for a larg
     () => verifyBinding(leaf, { index: 0, size: 1, path: [] }, batchReportData(2, a)),
     "binding-mismatch",
   );
-  const beyond = { index: 0, size: maxBatchSize + 1, path: [] };
-  await refuses(() => verifyBinding(leaf, beyond, batchReportData(maxBatchSize + 1, a)), "binding-mismatch");
+});
+
+test("a batch over the limit is refused, also when its path is right", async () => {
+  const leaves = leavesOf(maxBatchSize + 1);
+  const tree = new HashTree();
+  for (const leaf of leaves) tree.append(leafHash(leaf));
+  const [leaf] = leaves;
+  assert.ok(leaf);
+  const batch = { index: 0, size: tree.size, path: inclusionProof(0, tree.size, tree.read) };
+  const data = batchReportData(tree.size, tree.root());
+  await refuses(() => verifyBinding(leaf, batch, data), "binding-mismatch");
 });
 
 const bytes = (max: number) => fc.uint8Array({ maxLength: max }).map((array) => new Uint8Array(array));

@@ -21,7 +21,15 @@ import {
   signCertificate,
   simulatedTcb,
 } from "@sotto/attestation/software";
-import { type Bytes, concatBytes, decodeHex, encodeHex, encodeUtf8, systemRandom } from "@sotto/base";
+import {
+  type Bytes,
+  concatBytes,
+  DerReader,
+  decodeHex,
+  encodeHex,
+  encodeUtf8,
+  systemRandom,
+} from "@sotto/base";
 import fc from "fast-check";
 import { importIssuerKey, parseCertificate } from "../src/certificate.ts";
 import { rootOrigin } from "../src/roots.ts";
@@ -145,8 +153,13 @@ test("a root that only calls itself AMD's is nobody's", async () => {
 });
 
 test("a root that did not sign itself is refused even where it is trusted", async () => {
-  const chained = serializeCertificateTable({ ...table, ark: table.ask, ask: table.ask });
-  await refuses(() => judge(chained, parseSimulatedRoot(table.ask)), "bad-chain");
+  const { spki } = parseCertificate(authority.ark);
+  const fields = { ...dates, serial: 1n, issuer: names.ark, subject: names.ark, spki };
+  const root = async (key: Bytes) => signCertificate({ ...fields, extensions: authorityExtensions(1n) }, key);
+  const judgeBelow = async (ark: Bytes) =>
+    judge(serializeCertificateTable({ ...table, ark }), parseSimulatedRoot(ark));
+  await judgeBelow(await root(authority.arkKey));
+  await refuses(async () => judgeBelow(await root(authority.askKey)), "bad-chain");
 });
 
 test("each extension of an endorsement key: missing, twice, of another form", async () => {
@@ -267,6 +280,18 @@ test("one signature algorithm, with its trailer written out or not, and nothing 
     assert.throws(() => checkRsassaPss(pss(hash, mask, salt, trailer(1n), more)), { code: "trailing-bytes" });
 });
 
+test("a certificate names one algorithm, in both places in the same bytes", async () => {
+  const outer = new DerReader(table.vek).nested();
+  const [tbs, algorithm, signature] = [outer.element().raw, outer.element().raw, outer.element().raw];
+  assert.deepEqual(der.sequence(tbs, algorithm, signature), table.vek);
+  const hash = der.explicit(0, sha384);
+  const fields = [hash, der.explicit(1, mgf(sha384)), der.explicit(2, der.integer(48n))];
+  const same = der.sequence(pss(...fields));
+  assert.deepEqual(same, algorithm);
+  const trailing = der.sequence(pss(...fields, der.explicit(3, der.integer(1n))));
+  await refuses(() => parseCertificate(der.sequence(tbs, trailing, signature)), "malformed");
+});
+
 test("times are dates that exist", async () => {
   const good = table.vek;
   const start = encodeHex(good).indexOf("170d") / 2 + 2;
@@ -361,7 +386,7 @@ test("the certificate table: two keys, none, overlaps, hidden bytes, bytes outsi
     build([...shift(rows, 24), [unknown, 0, 16]]),
     build([[certificateGuid.vcek, 96, 0], ...rows.slice(1)]),
     build([[certificateGuid.vcek, 96, vek + 1], ...rows.slice(1)]),
-    build([[certificateGuid.vcek, 96, vek - 1], ...rows.slice(1)]),
+    build([[certificateGuid.vcek, 96, vek - 32], ...rows.slice(1)]), // one byte may be zero, and padding
     build([...rows.slice(0, 2), [certificateGuid.ark, 96 + vek + ask, ark + 1]]),
     build([...rows.slice(0, 2), [certificateGuid.ark, 0xffffffff, ark]]),
     concatBytes(good, Uint8Array.of(1)),

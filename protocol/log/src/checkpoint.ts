@@ -12,6 +12,8 @@ import { isEd25519, noteKeyType, type Signer, signEd25519, type Verifier } from 
 import { LogError, strictly } from "./log-error.ts";
 import type { Note, NoteSignature } from "./note.ts";
 
+const maxOriginLength = 255;
+
 /**
  * The text of a checkpoint note:
  * ```
@@ -19,20 +21,29 @@ import type { Note, NoteSignature } from "./note.ts";
  * 20852163
  * CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=
  * ```
+ * Lines after these are extensions: signed by the log, but nothing is said about them by witnesses.
  */
-export type Checkpoint = { readonly origin: string; readonly size: number; readonly root: Bytes };
+export type Checkpoint = {
+  readonly origin: string;
+  readonly size: number;
+  readonly root: Bytes;
+  readonly extensions?: readonly string[];
+};
 
+/** Writes a checkpoint's text, ready to be signed. */
 export function serializeCheckpoint(checkpoint: Checkpoint): string {
-  return `${checkpoint.origin}\n${checkpoint.size}\n${encodeBase64(checkpoint.root)}\n`;
+  const { origin, size, root, extensions = [] } = checkpoint;
+  return [origin, size, encodeBase64(root), ...extensions, ""].join("\n");
 }
 
-/** Reads a checkpoint's text; extension lines are refused, for witnesses say nothing about them. */
+/** Reads a checkpoint's text; throws `LogError`. */
 export function parseCheckpoint(text: string): Checkpoint {
   return strictly("checkpoint", () => {
     const lines = text.split("\n");
-    const [origin = "", size = "", root = ""] = lines;
-    if (lines.length !== 4 || lines[3] !== "" || origin === "" || origin.length > 255) {
-      throw new LogError("malformed", "checkpoint: not three lines");
+    const end = lines.pop();
+    const [origin = "", size = "", root = "", ...extensions] = lines;
+    if (lines.length < 3 || end !== "" || lines.includes("") || origin.length > maxOriginLength) {
+      throw new LogError("malformed", "checkpoint: not three lines that say something");
     }
     const count = Number(size);
     if (!/^(0|[1-9]\d{0,14})$/.test(size) || !Number.isSafeInteger(count)) {
@@ -40,7 +51,7 @@ export function parseCheckpoint(text: string): Checkpoint {
     }
     const hash = decodeBase64(root);
     if (hash.length !== 32) throw new LogError("malformed", "checkpoint: root is not a hash");
-    return { origin, size: count, root: hash };
+    return { origin, size: count, root: hash, ...(extensions.length > 0 ? { extensions } : {}) };
   });
 }
 

@@ -1,5 +1,6 @@
 // The directory: one signed document, the same bytes for every client, with everything a client must know.
 import {
+  decodeBase64,
   decodeUtf8,
   encodeUtf8,
   type JsonValue,
@@ -33,6 +34,7 @@ export type Directory = {
 };
 
 const maxDirectoryBytes = 256 * 1024;
+const maxTextLength = 64 * 1024; // of a proof, or of the bytes of a statement
 const maxFutureSeconds = 300;
 
 /** Signs a directory: a note whose text is one line of canonical JSON (C2SP signed-note). */
@@ -68,14 +70,17 @@ export function parseDirectory(text: string): Directory {
   return strictly("directory", () => {
     if (!text.endsWith("\n")) throw new LogError("malformed", "directory: no newline at its end");
     const value = parseCanonicalJson(encodeUtf8(text.slice(0, -1)), maxDirectoryBytes);
-    if (!isDirectory(value)) throw new LogError("malformed", "directory: members do not fit");
+    if (!isDirectory(value) || !isConsistent(value))
+      throw new LogError("malformed", "directory: members do not fit");
     return value;
   });
 }
 
 type Guarded = (value: unknown) => boolean;
 
-const isText: Guarded = (value) => typeof value === "string" && value.length <= 64 * 1024;
+const isText: Guarded = (value) => typeof value === "string" && value.length <= maxTextLength;
+const isBinary: Guarded = (value) =>
+  typeof value === "string" && value.length <= maxTextLength * 2 && decodeBase64(value).length > 0;
 const isTime: Guarded = (value) => typeof value === "number" && value >= 0;
 const isHandle: Guarded = (value) => typeof value === "string" && /^[a-z0-9-]{1,63}$/.test(value);
 const isModel: Guarded = (value) => typeof value === "string" && /^[\x21-\x7e]{1,128}$/.test(value);
@@ -94,16 +99,16 @@ const shaped =
     );
   };
 
-const proved = { statement: isText, proof: isText };
+const proved = { statement: isBinary, proof: isText };
 const directoryShape = shaped({
   kind: (value) => value === "directory",
   issuedAt: isTime,
   expiresAt: isTime,
-  ohttp: shaped({ ...proved, configs: isText }),
+  ohttp: shaped({ ...proved, configs: isBinary }),
   issuer: shaped({
     ...proved,
     name: isText,
-    keys: listOf(shaped({ spki: isText, notBefore: isTime, notAfter: isTime }), 8),
+    keys: listOf(shaped({ spki: isBinary, notBefore: isTime, notAfter: isTime }), 8),
   }),
   nodes: listOf(shaped({ handle: isHandle, role: (value) => value === "orchestrator" }), 4096),
   releases: listOf(shaped(proved), 64),
@@ -112,4 +117,14 @@ const directoryShape = shaped({
 
 function isDirectory(value: JsonValue): value is Directory & JsonValue {
   return directoryShape(value);
+}
+
+/** Clients choose nodes evenly among what is listed, so nothing may stand there twice. */
+function isConsistent({ issuedAt, expiresAt, issuer, nodes, models }: Directory): boolean {
+  return (
+    issuedAt < expiresAt &&
+    issuer.keys.every(({ notBefore, notAfter }) => notBefore < notAfter) &&
+    new Set(nodes.map(({ handle }) => handle)).size === nodes.length &&
+    new Set(models.map(({ id }) => id)).size === models.length
+  );
 }

@@ -18,3 +18,4 @@ export * from "./proof.ts";
 export * from "./statement.ts";
 export * from "./tile.ts";
 export * from "./tree.ts";
+export * from "./witnessed-checkpoint.ts";

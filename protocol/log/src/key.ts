@@ -25,7 +25,13 @@ export type Verifier = {
 /** A key pair; `secret` is the 32 byte seed of Ed25519. */
 export type Signer = Verifier & { readonly secret: Bytes };
 
-const namePattern = /^[^\s+\p{Cc}]{1,255}$/u;
+const namePattern = /^[^\p{White_Space}+]{1,255}$/u;
+
+/** Tells whether a key may have this name: no white space of any script, no plus sign (C2SP signed-note). */
+export function isKeyName(name: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
+  return namePattern.test(name) && !/[\u0000-\u001f]/.test(name) && name.isWellFormed();
+}
 
 /** Key id: the first four bytes of `SHA-256(name || 0x0A || type || key)`, big-endian. */
 export function keyId(name: string, type: NoteKeyType, publicKey: Uint8Array): number {
@@ -43,8 +49,7 @@ export function parseVerifier(text: string): Verifier {
   return strictly("verifier key", () => {
     const match = /^([^+]+)\+([0-9a-f]{8})\+([A-Za-z0-9+/=]+)$/.exec(text);
     const [, name = "", id = "", encoded = ""] = match ?? [];
-    if (match === null || !namePattern.test(name))
-      throw new LogError("malformed", "verifier key: not in its form");
+    if (match === null || !isKeyName(name)) throw new LogError("malformed", "verifier key: not in its form");
     const key = decodeBase64(encoded);
     const type = key[0];
     if (key.length !== 33 || (type !== noteKeyType.ed25519 && type !== noteKeyType.cosignature)) {
@@ -65,7 +70,7 @@ const pkcs8Prefix = new Uint8Array([
 
 /** Makes a key pair. */
 export async function generateSigner(name: string, type: NoteKeyType): Promise<Signer> {
-  if (!namePattern.test(name)) throw new LogError("malformed", "signer: name holds a space or a plus sign");
+  if (!isKeyName(name)) throw new LogError("malformed", "signer: name holds a space or a plus sign");
   const pair = await crypto.subtle.generateKey("Ed25519", true, ["sign", "verify"]);
   if (!("privateKey" in pair)) throw new LogError("malformed", "signer: no key pair");
   const publicKey = new Uint8Array(await crypto.subtle.exportKey("raw", pair.publicKey));
@@ -81,7 +86,7 @@ export function serializeSigner(signer: Signer): string {
 /** Reads a signer's line; throws `LogError`. */
 export function parseSigner(text: string): Signer {
   return strictly("signer", () => {
-    const [verifier = "", secret = "", ...rest] = text.trim().split(" ");
+    const [verifier = "", secret = "", ...rest] = text.replace(/\n$/, "").split(" ");
     const seed = decodeBase64(secret);
     if (rest.length > 0 || seed.length !== 32) throw new LogError("malformed", "signer: not in its form");
     return { ...parseVerifier(verifier), secret: seed };
@@ -103,7 +108,12 @@ export async function signEd25519(signer: Signer, message: Bytes): Promise<Bytes
 const imported = new Map<string, Promise<CryptoKey>>();
 const maxImported = 64;
 
-/** Checks an Ed25519 signature; false for keys and signatures that are malformed (RFC 8032). */
+/**
+ * Checks an Ed25519 signature; false for keys and signatures that are malformed (RFC 8032).
+ *
+ * WebCrypto of Node 26 refuses keys and points R of small order, and encodings of A, R or S that are not canonical;
+ * it accepts points with a component of small order where the equation holds without the cofactor.
+ */
 export async function isEd25519(verifier: Verifier, message: Bytes, signature: Bytes): Promise<boolean> {
   const id = encodeHex(verifier.publicKey);
   let key = imported.get(id);

@@ -152,18 +152,29 @@ export function verifyConsistency(claim: ConsistencyClaim): void {
 /** Root of leaves start..end; `start` is a multiple of the largest power of two below the length. */
 function rangeRoot(start: number, end: number, read: HashReader): Bytes {
   const length = end - start;
-  if (isPowerOfTwo(length)) return read(Math.log2(length), start / length);
+  if (isPowerOfTwo(length)) return read(heightOf(length), start / length);
   const split = start + splitPoint(length);
   return nodeHash(rangeRoot(start, split, read), rangeRoot(split, end, read));
 }
 
-/** The largest power of two smaller than n. */
+// Doubling is exact for every size allowed here; a logarithm is not: log2(2^48 + 1) is 48.
+
+/** The largest power of two smaller than n, for n of at least 2. */
 function splitPoint(n: number): number {
-  return 2 ** Math.ceil(Math.log2(n) - 1);
+  let split = 1;
+  while (split * 2 < n) split *= 2;
+  return split;
 }
 
 function isPowerOfTwo(n: number): boolean {
-  return Number.isInteger(Math.log2(n));
+  return n === 1 || splitPoint(n) * 2 === n;
+}
+
+/** k for 2^k. */
+function heightOf(power: number): number {
+  let height = 0;
+  for (let rest = power; rest > 1; rest /= 2) height += 1;
+  return height;
 }
 
 function isSize(n: number): boolean {

@@ -1,6 +1,6 @@
 // Signed notes (C2SP signed-note): text, an empty line, signature lines.
 import { type Bytes, concatBytes, decodeBase64, encodeBase64, encodeUtf8 } from "@sotto/base";
-import { isEd25519, noteKeyType, type Signer, signEd25519, type Verifier } from "./key.ts";
+import { isEd25519, isKeyName, noteKeyType, type Signer, signEd25519, type Verifier } from "./key.ts";
 import { LogError, strictly } from "./log-error.ts";
 
 /** `— <name> base64(key id || signature)` */
@@ -30,8 +30,8 @@ export function parseNote(input: string): Note {
 
 /** Reads one signature line; throws `LogError`. */
 export function parseSignatureLine(line: string): NoteSignature {
-  const [, name = "", encoded = ""] = /^\u2014 ([^\s+]+) ([A-Za-z0-9+/]+={0,2})$/.exec(line) ?? [];
-  if (name === "") throw new LogError("malformed", "note: signature line not in its form");
+  const [, name = "", encoded = ""] = /^\u2014 ([^ ]+) ([A-Za-z0-9+/]+={0,2})$/.exec(line) ?? [];
+  if (!isKeyName(name)) throw new LogError("malformed", "note: signature line not in its form");
   const bytes = strictly("note", () => decodeBase64(encoded));
   if (bytes.length < 5) throw new LogError("malformed", "note: signature too short");
   return { name, id: new DataView(bytes.buffer).getUint32(0), signature: bytes.slice(4) };

@@ -1,5 +1,6 @@
 // Whom to believe: logs, witnesses, groups and the quorum (C2SP tlog-policy).
-import { parseVerifier, type Verifier } from "./key.ts";
+import { equalBytes } from "@sotto/base";
+import { type NoteKeyType, noteKeyType, parseVerifier, serializeVerifier, type Verifier } from "./key.ts";
 import { LogError } from "./log-error.ts";
 
 /** A quorum: a witness, or so many of a group's members. */
@@ -7,17 +8,21 @@ export type QuorumNode =
   | { readonly kind: "witness"; readonly verifier: Verifier }
   | { readonly kind: "group"; readonly threshold: number; readonly members: readonly QuorumNode[] };
 
+/** A log or a witness and, if the policy says, where it is. */
+export type PolicyParty = { readonly verifier: Verifier; readonly url: string | undefined };
+
 export type LogPolicy = {
-  readonly logs: readonly { readonly verifier: Verifier; readonly url: string | undefined }[];
-  readonly witnesses: readonly { readonly verifier: Verifier; readonly url: string | undefined }[];
+  readonly logs: readonly PolicyParty[];
+  readonly witnesses: readonly PolicyParty[];
   /** Undefined stands for the word `none`. */
   readonly quorum: QuorumNode | undefined;
 };
 
-const maxLines = 256;
+const maxLength = 128 * 1024;
+const maxOfEach = 64; // logs, witnesses, groups
 
 /**
- * Reads a policy; throws `LogError`.
+ * Reads a policy; throws `LogError`. Words are separated by spaces and tabs only; names come before their use.
  * ```
  * log <vkey> [url]
  * witness <name> <vkey> [url]
@@ -26,61 +31,100 @@ const maxLines = 256;
  * ```
  */
 export function parsePolicy(text: string): LogPolicy {
-  const lines = text.split("\n").map((line) => line.replace(/#.*/, "").trim());
-  if (lines.length > maxLines) throw new LogError("too-large", "policy: too many lines");
-  const logs: LogPolicy["logs"][number][] = [];
-  const witnesses: LogPolicy["witnesses"][number][] = [];
-  const nodes = new Map<string, QuorumNode>();
-  const used = new Set<string>();
-  let quorum: string | undefined;
-
-  const define = (name: string, node: QuorumNode): void => {
-    if (name === "none" || nodes.has(name)) throw new LogError("malformed", "policy: name is taken");
-    nodes.set(name, node);
-  };
-  const member = (name: string): QuorumNode => {
-    const node = nodes.get(name);
-    if (node === undefined || used.has(name)) {
-      throw new LogError("malformed", "policy: member is unknown or in two groups");
-    }
-    used.add(name);
-    return node;
-  };
-
-  for (const line of lines.filter((candidate) => candidate !== "")) {
-    const [keyword = "", ...words] = line.split(/\s+/);
-    const [first = "", second = "", third] = words;
-    if (quorum !== undefined) throw new LogError("malformed", "policy: line after the quorum");
-    if (keyword === "log" && (words.length === 1 || words.length === 2)) {
-      logs.push({ verifier: parseVerifier(first), url: words[1] });
-    } else if (keyword === "witness" && (words.length === 2 || words.length === 3)) {
-      const verifier = parseVerifier(second);
-      if (witnesses.some((witness) => witness.verifier.id === verifier.id)) {
-        throw new LogError("malformed", "policy: witness is listed twice");
-      }
-      witnesses.push({ verifier, url: third });
-      define(first, { kind: "witness", verifier });
-    } else if (keyword === "group" && words.length >= 3) {
-      const members = words.slice(2).map(member);
-      const threshold = second === "all" ? members.length : second === "any" ? 1 : Number(second);
-      if (!/^(all|any|[1-9]\d?)$/.test(second) || threshold > members.length) {
-        throw new LogError("malformed", "policy: threshold out of range");
-      }
-      define(first, { kind: "group", threshold, members });
-    } else if (keyword === "quorum" && words.length === 1) {
-      quorum = first;
-    } else throw new LogError("malformed", "policy: line not in its form");
+  if (text.length > maxLength) throw new LogError("too-large", "policy: over its limit");
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
+  if (/[\u0000-\u0008\u000b-\u001f\u007f]/.test(text)) {
+    throw new LogError("malformed", "policy: control character");
   }
-  if (quorum === undefined || logs.length === 0)
-    throw new LogError("malformed", "policy: no quorum or no log");
-  return { logs, witnesses, quorum: quorum === "none" ? undefined : member(quorum) };
+  const reader = new PolicyReader();
+  for (const line of text.split("\n")) {
+    const words = line.split(/[ \t]+/).filter((word) => word !== "");
+    if (words[0]?.startsWith("#") === false) reader.line(words);
+  }
+  return reader.finish();
 }
 
-/** Tells whether the witnesses whose key ids are given satisfy the quorum. */
-export function isQuorumMet(policy: LogPolicy, present: ReadonlySet<number>): boolean {
+/** Tells whether the witnesses given satisfy the quorum; each key counts once. */
+export function isQuorumMet(policy: LogPolicy, present: Iterable<Verifier>): boolean {
+  const keys = new Set([...present].map(serializeVerifier));
   const met = (node: QuorumNode): boolean =>
     node.kind === "witness"
-      ? present.has(node.verifier.id)
+      ? keys.has(serializeVerifier(node.verifier))
       : node.members.filter(met).length >= node.threshold;
   return policy.quorum === undefined || met(policy.quorum);
+}
+
+class PolicyReader {
+  readonly #logs: PolicyParty[] = [];
+  readonly #witnesses: PolicyParty[] = [];
+  readonly #nodes = new Map<string, QuorumNode>();
+  readonly #grouped = new Set<string>();
+  #groups = 0;
+  #quorum: { readonly node: QuorumNode | undefined } | undefined;
+
+  line(words: readonly string[]): void {
+    const [keyword, first = "", second = "", third] = words;
+    if (keyword === "log" && (words.length === 2 || words.length === 3)) {
+      this.#logs.push(party(first, words[2], noteKeyType.ed25519, this.#logs));
+    } else if (keyword === "witness" && (words.length === 3 || words.length === 4)) {
+      const witness = party(second, third, noteKeyType.cosignature, this.#witnesses);
+      this.#witnesses.push(witness);
+      this.#define(first, { kind: "witness", verifier: witness.verifier });
+    } else if (keyword === "group" && words.length >= 4) {
+      this.#groups += 1;
+      this.#define(first, this.#group(second, words.slice(3)));
+    } else if (keyword === "quorum" && words.length === 2 && this.#quorum === undefined) {
+      this.#quorum = { node: first === "none" ? undefined : this.#find(first) };
+    } else throw new LogError("malformed", "policy: line not in its form");
+  }
+
+  finish(): LogPolicy {
+    if (this.#quorum === undefined || this.#logs.length === 0) {
+      throw new LogError("malformed", "policy: no quorum or no log");
+    }
+    if (Math.max(this.#logs.length, this.#witnesses.length, this.#groups) > maxOfEach) {
+      throw new LogError("too-large", "policy: too many logs, witnesses or groups");
+    }
+    return { logs: this.#logs, witnesses: this.#witnesses, quorum: this.#quorum.node };
+  }
+
+  #group(rule: string, names: readonly string[]): QuorumNode {
+    const members = names.map((name) => {
+      // In two groups, a witness would count twice.
+      if (this.#grouped.has(name)) throw new LogError("malformed", "policy: member is in two groups");
+      this.#grouped.add(name);
+      return this.#find(name);
+    });
+    const threshold = rule === "all" ? members.length : rule === "any" ? 1 : Number(rule);
+    if (!/^(all|any|[1-9]\d{0,3})$/.test(rule) || threshold > members.length) {
+      throw new LogError("malformed", "policy: threshold out of range");
+    }
+    return { kind: "group", threshold, members };
+  }
+
+  #define(name: string, node: QuorumNode): void {
+    if (name === "none" || this.#nodes.has(name)) throw new LogError("malformed", "policy: name is taken");
+    this.#nodes.set(name, node);
+  }
+
+  #find(name: string): QuorumNode {
+    const node = this.#nodes.get(name);
+    if (node === undefined) throw new LogError("malformed", "policy: name is unknown");
+    return node;
+  }
+}
+
+function party(
+  vkey: string,
+  url: string | undefined,
+  type: NoteKeyType,
+  others: readonly PolicyParty[],
+): PolicyParty {
+  const verifier = parseVerifier(vkey);
+  if (verifier.type !== type) throw new LogError("malformed", "policy: key is of another type");
+  // The key counts, not its name: one witness under two names must not make a quorum.
+  if (others.some((other) => equalBytes(other.verifier.publicKey, verifier.publicKey))) {
+    throw new LogError("malformed", "policy: key is listed twice");
+  }
+  return { verifier, url };
 }

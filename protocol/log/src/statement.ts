@@ -43,8 +43,10 @@ export type KeysStatement = {
 
 export type Statement = ReleaseStatement | WeightsStatement | KeysStatement;
 
+/** Longest statement. */
 export const maxStatementBytes = 64 * 1024 - 1; // the length in an entry bundle has 16 bits
 
+/** Writes a statement in its only form; throws `LogError` where `parseStatement` would. */
 export function serializeStatement(statement: Statement): Bytes {
   const bytes = serializeCanonicalJson(statement);
   parseStatement(bytes);
@@ -57,7 +59,7 @@ export function parseStatement(bytes: Uint8Array): Statement {
     const value = parseCanonicalJson(bytes, maxStatementBytes);
     const kind = isObject(value) ? value.kind : undefined;
     const shape = typeof kind === "string" ? shapes.get(kind) : undefined;
-    if (shape === undefined || !fits(value, shape)) {
+    if (shape === undefined || !fits(value, shape) || !isOrdered(value)) {
       throw new LogError("malformed", "statement: unknown kind, or members that do not fit it");
     }
     return value as Statement; // `shapes` spells out exactly these types
@@ -124,6 +126,23 @@ const shapes: ReadonlyMap<string, Shape> = new Map<string, Shape>([
     },
   ],
 ]);
+
+/** What begins ends later, and no file is there twice. */
+function isOrdered(value: JsonValue): boolean {
+  const { issuedAt, expiresAt, notBefore = 0, notAfter = 1, files = [] } = isObject(value) ? value : {};
+  const paths = isList(files) ? files.map((item) => (isObject(item) ? item.path : undefined)) : [];
+  return (
+    isBefore(issuedAt, expiresAt) && isBefore(notBefore, notAfter) && new Set(paths).size === paths.length
+  );
+}
+
+function isBefore(start: JsonValue | undefined, end: JsonValue | undefined): boolean {
+  return typeof start === "number" && typeof end === "number" && start < end;
+}
+
+function isList(value: JsonValue): value is readonly JsonValue[] {
+  return Array.isArray(value);
+}
 
 function isObject(value: JsonValue): value is { readonly [key: string]: JsonValue } {
   return typeof value === "object" && value !== null && !Array.isArray(value);

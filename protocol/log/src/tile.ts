@@ -28,10 +28,17 @@ export function parseTilePath(path: string): TileName {
     index: Number(groups.replace(/[x/]/g, "")),
     width: width === undefined ? tileWidth : Number(width),
   };
-  if (match === null || tilePath(name) !== path || name.width < 1 || name.width > tileWidth) {
+  const isLevel = name.level === "entries" || name.level < 64;
+  if (match === null || tilePath(name) !== path || name.width < 1 || name.width > tileWidth || !isLevel) {
     throw new LogError("malformed", "tile path: not in its only form");
   }
   return name;
+}
+
+/** Tells whether a tree of `size` leaves has all of a tile. */
+export function isTileOf(name: TileName, size: number): boolean {
+  const count = name.level === "entries" ? size : Math.floor(size / tileWidth ** name.level);
+  return name.index * tileWidth + name.width <= count;
 }
 
 /** Tiles that are new or wider in a tree of `newSize` leaves than in one of `oldSize`. */
@@ -64,7 +71,7 @@ export function serializeEntryBundle(entries: readonly Uint8Array[]): Bytes {
   return writer.finish();
 }
 
-/** Reads a bundle of at most 256 entries; throws `LogError`. */
+/** Reads a bundle of 1 to 256 entries; throws `LogError`. */
 export function parseEntryBundle(bytes: Uint8Array): Bytes[] {
   return strictly("entry bundle", () => {
     const reader = new ByteReader(bytes);
@@ -73,6 +80,7 @@ export function parseEntryBundle(bytes: Uint8Array): Bytes[] {
       if (entries.length === tileWidth) throw new LogError("too-large", "entry bundle: too many entries");
       entries.push(reader.vector(2, maxEntryBytes));
     }
+    if (entries.length === 0) throw new LogError("malformed", "entry bundle: empty");
     return entries;
   });
 }

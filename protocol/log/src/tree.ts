@@ -22,6 +22,13 @@ export class HashTree {
     }
   }
 
+  /** Forgets the leaves from `size` on. */
+  truncate(size: number): void {
+    for (const [level, hashes] of this.#levels.entries()) {
+      hashes.length = Math.min(hashes.length, Math.floor(size / 2 ** level));
+    }
+  }
+
   /** Hash of a complete subtree; asking for one that is not there is a bug. */
   readonly read: HashReader = (level, index) => {
     const hash = this.#levels[level]?.[index];

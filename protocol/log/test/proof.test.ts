@@ -120,9 +120,8 @@ test("a proof cut or changed anywhere is refused with a LogError", async () => {
 });
 
 test("policies: groups, thresholds, and what is refused", () => {
-  const ids = witnesses.map(({ id }) => id);
-  assert.ok(!isQuorumMet(policy, new Set(ids.slice(0, 1))));
-  assert.ok(isQuorumMet(policy, new Set(ids.slice(1))));
+  assert.ok(!isQuorumMet(policy, witnesses.slice(0, 1)));
+  assert.ok(isQuorumMet(policy, witnesses.slice(1)));
   const first = `witness w1 ${serializeVerifier(witnesses[0] ?? log)}`;
   const head = `log ${serializeVerifier(log)}\n${first}`;
   assert.equal(parsePolicy(`${head}\nquorum none`).quorum, undefined);
@@ -156,10 +155,15 @@ test("checkpoints and notes are strict", () => {
   const root = "Wqx3HImawpLnS/Gv4ubjAvi1WIOy0b8Ze0amvqbavKk=";
   const good = `o\n3\n${root}\n`;
   assert.equal(serializeCheckpoint(parseCheckpoint(good)), good);
+  const extended = parseCheckpoint(`${good}one\ntwo\n`);
+  assert.deepEqual(extended.extensions, ["one", "two"]);
+  assert.equal(serializeCheckpoint(extended), `${good}one\ntwo\n`);
   for (const text of [
     `o\n03\n${root}\n`,
     `o\n-1\n${root}\n`,
-    `o\n3\n${root}\nx\n`,
+    `o\n3\n${root}\n\n`,
+    `o\n3\n${root}\nx\n\n`,
+    `o\n3\n${root}\nx`,
     `\n3\n${root}\n`,
     `o\n3\nWqx3\n`,
     `o\n3\n${root}`,

@@ -1,9 +1,9 @@
 // Takes a signed checkpoint round the witnesses and brings back their cosignatures (C2SP tlog-witness).
-import { encodeBase64 } from "@sotto/base";
+import { CodedError, decodeUtf8, encodeBase64 } from "@sotto/base";
+import { readBody } from "@sotto/kit";
 import {
   consistencyProof,
   type HashReader,
-  LogError,
   type Note,
   type NoteSignature,
   parseSignatureLine,
@@ -19,6 +19,8 @@ export type CosignerDependencies = {
   readonly fetch: typeof fetch;
   readonly timeoutMs: number;
 };
+
+const maxAnswerBytes = 16 * 1024;
 
 /** Wires the cosigner; it returns what valid cosignatures it could get, in time. */
 export function createCosigner(
@@ -36,18 +38,22 @@ export function createCosigner(
         body: `old ${old}\n${proof.join("")}\n${serializeNote(note)}`,
         signal: AbortSignal.timeout(dependencies.timeoutMs),
       });
-      const text = await response.text();
+      const body = await readBody(response, maxAnswerBytes);
+      if (body === undefined) return undefined;
+      const text = decodeUtf8(body);
       if (response.status === 409) {
-        const known = Number(text.trim());
+        const known = /^(0|[1-9]\d{0,14})\n$/.exec(text)?.[1];
         // A witness that has seen more than there is holds a tree that this log must not contradict.
-        if (!Number.isSafeInteger(known) || known > size) return undefined;
-        seen.set(witness.url, known);
+        if (known === undefined || Number(known) > size) return undefined;
+        seen.set(witness.url, Number(known));
         continue;
       }
-      if (response.status !== 200) return undefined;
-      const signature = parseSignatureLine(text.trimEnd());
-      const valid = await verifyCosignature({ text: note.text, signatures: [signature] }, witness.verifier);
-      if (valid === undefined) return undefined;
+      if (response.status !== 200 || !text.endsWith("\n")) return undefined;
+      const lines = text.slice(0, -1).split("\n").map(parseSignatureLine);
+      const { name, id } = witness.verifier;
+      const signature = lines.find((line) => line.name === name && line.id === id);
+      if (signature === undefined) return undefined;
+      await verifyCosignature({ text: note.text, signatures: [signature] }, witness.verifier);
       seen.set(witness.url, size);
       return signature;
     }
@@ -58,8 +64,8 @@ export function createCosigner(
     const answers = await Promise.all(
       dependencies.witnesses.map((witness) =>
         ask(witness, note, size, read).catch((error: unknown) => {
-          if (error instanceof LogError || error instanceof TypeError || error instanceof DOMException)
-            return undefined;
+          const expected = [CodedError, TypeError, DOMException].some((kind) => error instanceof kind);
+          if (expected) return undefined;
           throw error;
         }),
       ),

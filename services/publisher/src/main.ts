@@ -14,7 +14,8 @@ runService("publisher", async () => {
   const log = createLog({ failed: {}, "refresh-failed": {} });
   const store = openFileStore(config.folder);
   const cosign = createCosigner({ witnesses: config.witnesses, fetch, timeoutMs: witnessTimeoutMs });
-  const sequencer = openSequencer({ signer: config.signer, store, policy: config.policy, cosign });
+  const { signer, policy } = config;
+  const sequencer = openSequencer({ signer, store, policy, cosign, clock: Date.now });
   const refresh = (): void => void sequencer.refresh().catch(() => log("refresh-failed", {}));
   refresh();
   const timer = setInterval(refresh, refreshMs);

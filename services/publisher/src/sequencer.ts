@@ -1,11 +1,10 @@
 // The one writer of the log. Order: entries and tiles durable, then the tree's size and root durable, then signed,
 // witnessed, published; so that whenever it stops, no two trees of one size have been signed.
-import { type Bytes, decodeUtf8, encodeBase64, encodeHex, encodeUtf8 } from "@sotto/base";
+import { type Bytes, type Clock, decodeUtf8, encodeBase64, encodeHex, encodeUtf8 } from "@sotto/base";
 import {
   changedTiles,
   HashTree,
   inclusionProof,
-  isQuorumMet,
   type LogPolicy,
   leafHash,
   type Note,
@@ -21,6 +20,7 @@ import {
   signNote,
   tilePath,
   tileWidth,
+  verifyCheckpoint,
 } from "@sotto/log";
 import type { LogStore } from "./file-store.ts";
 
@@ -29,6 +29,7 @@ export type SequencerDependencies = {
   readonly store: LogStore;
   readonly policy: LogPolicy;
   readonly cosign: (note: Note, size: number, read: HashTree["read"]) => Promise<NoteSignature[]>;
+  readonly clock: Clock;
 };
 
 export type Sequencer = {
@@ -42,6 +43,7 @@ export type Sequencer = {
   readonly prove: (leaf: string) => Bytes | undefined;
 };
 
+const maxCosignatureAgeMs = 5 * 60_000; // of those just made: what a witness's clock may be wrong by
 const stateFile = "state";
 const checkpointFile = "checkpoint";
 
@@ -81,10 +83,10 @@ export function openSequencer(dependencies: SequencerDependencies): Sequencer {
     const text = serializeCheckpoint({ origin: signer.name, size, root: tree.root() });
     const note = await signNote(text, [signer]);
     const cosignatures = await dependencies.cosign(note, size, tree.read);
-    if (!isQuorumMet(dependencies.policy, new Set(cosignatures.map(({ id }) => id)))) {
-      throw new Error("too few witnesses answered");
-    }
     const signed = serializeNote({ text, signatures: [...note.signatures, ...cosignatures] });
+    // What clients would refuse is not published.
+    const { policy, clock } = dependencies;
+    await verifyCheckpoint({ checkpoint: signed, policy, nowMs: clock(), maxAgeMs: maxCosignatureAgeMs });
     store.write(checkpointFile, encodeUtf8(signed));
     published = { text: signed, size };
   };

@@ -157,7 +157,8 @@ function createSession(
       for (;;) {
         const frame = await frames.read();
         if (frame.type === frameType.error) throw peerError(frame);
-        if (frame.type === frameType.end) break;
+        if (frame.type === frameType.end && frame.content.length === 0) break;
+        if (frame.type !== frameType.response) throw new RatlsError("malformed", "end: has content");
         if (frame.content.length > 0) yield frame.content;
       }
       // That the stream is over by now is as it should be; that it went on is not.

@@ -113,7 +113,7 @@ test("11: the server resumes no session that a client offers, and takes no early
   const { client, server } = createLink({
     client: (bytes) => {
       hello.resolve(bytes);
-      return bytes;
+      return [bytes];
     },
   });
   const accepted = acceptServerSession({
@@ -299,7 +299,7 @@ test("an aborted session ends as such, at once, and with it its stream", async (
   for (const when of ["before", "during"]) {
     const aborting = new AbortController();
     if (when === "before") aborting.abort();
-    const { client, server } = createLink({ server: () => undefined });
+    const { client, server } = createLink({ server: () => [] });
     const { signal } = aborting;
     const refused = [
       openClientSession({ stream: client, policy, role: "orchestrator", clock: Date.now, random, signal }),

@@ -111,48 +111,56 @@ async function attest(
   return { ...parts, snp: { report, certificates }, batch: pathFor(0) };
 }
 
-/** Sees what is written at one end, and says what arrives at the other: bytes, nothing, or the end. */
-export type Tap = (bytes: Bytes) => Uint8Array | "end" | undefined;
+/** Sees what is written at one end, and says what arrives at the other. */
+export type Tap = (bytes: Bytes) => readonly (Uint8Array | "end")[];
 
 class LinkEnd extends Duplex {
   other: LinkEnd | undefined;
   readonly #tap: Tap;
+  #waiting: (() => void) | undefined;
+  #isOver = false;
 
   constructor(tap: Tap) {
     super();
     this.#tap = tap;
   }
 
-  override _read(): void {}
+  override _read(): void {
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    waiting?.();
+  }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, callback: () => void): void {
     const bytes = this.#tap(copyBytes(chunk));
     // Not within the write, for the two ends must not run inside each other.
-    queueMicrotask(() => {
-      const arrives = bytes === "end" ? null : bytes === undefined ? undefined : Buffer.from(bytes);
-      if (arrives !== undefined && this.other?.readableEnded === false) this.other.push(arrives);
-      callback();
-    });
+    queueMicrotask(() => this.other?.arrive(bytes, callback));
   }
 
   override _final(callback: () => void): void {
-    this.#endOther();
+    queueMicrotask(() => this.other?.arrive(["end"], () => {}));
     callback();
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.#endOther();
+    queueMicrotask(() => this.other?.arrive(["end"], () => {}));
     callback(error);
   }
 
-  #endOther(): void {
-    queueMicrotask(() => {
-      if (this.other?.readableEnded === false && !this.other.destroyed) this.other.push(null);
-    });
+  /** Called by the other end, which goes on when what it wrote has been taken. */
+  arrive(items: ReturnType<Tap>, taken: () => void): void {
+    let hasRoom = true;
+    for (const item of items) {
+      if (this.destroyed || this.#isOver) break;
+      this.#isOver = item === "end";
+      hasRoom = this.push(item === "end" ? null : Buffer.from(item));
+    }
+    if (hasRoom || this.#isOver) taken();
+    else this.#waiting = taken;
   }
 }
 
-const straight: Tap = (bytes) => bytes;
+const straight: Tap = (bytes) => [bytes];
 
 /** Two ends of a byte stream in memory; taps see what the client and what the server writes. */
 export function createLink(taps: { readonly client?: Tap; readonly server?: Tap } = {}) {

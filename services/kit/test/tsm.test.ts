@@ -51,14 +51,16 @@ function openDevice(behaviour: Behaviour): { root: string; seen: Map<string, str
     else writeFileSync(outblob, behaviour.report?.(inblob) ?? Buffer.concat([inblob, inblob]));
     renameSync(outblob, join(folder, "outblob"));
   };
+  const prepared = new Set<string>(); // once each: a folder that is being emptied stays empty
   const done = new Set<string>();
   const timer = setInterval(() => {
     for (const name of readdirSync(root)) {
       const folder = join(root, name);
       try {
-        const names = readdirSync(folder);
-        if (!names.includes("inblob") && !behaviour.unprepared) prepare(folder);
-        else if (!done.has(name) && statSync(join(folder, "inblob")).size > 0) {
+        if (!prepared.has(name)) {
+          prepared.add(name);
+          if (!behaviour.unprepared) prepare(folder);
+        } else if (!done.has(name) && statSync(join(folder, "inblob")).size > 0) {
           done.add(name);
           answer(folder);
         }

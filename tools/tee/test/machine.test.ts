@@ -18,11 +18,11 @@ import { requestReport } from "@sotto/kit";
 const { report, certificates } = await requestReport(process.env.SOTTO_TSM, new Uint8Array(64).fill(7));
 const base64 = (bytes) => Buffer.from(bytes).toString("base64");
 const { env, execArgv, pid } = process;
-console.log(JSON.stringify({ env, execArgv, pid, report: base64(report), certificates: base64(certificates) }));
-console.error("said on standard error");
-if (env.SOTTO_PREDICTORS === "exit") process.exit(7);
 process.on("SIGTERM", () => process.exit(9));
 process.stdin.on("end", () => process.exit(11)).resume();
+console.error("said on standard error");
+console.log(JSON.stringify({ env, execArgv, pid, report: base64(report), certificates: base64(certificates) }));
+if (env.SOTTO_PREDICTORS === "exit") process.exit(7);
 `;
 type Said = Record<"report" | "certificates", string> & {
   env: Record<string, string>;

@@ -10,6 +10,7 @@ import {
   verifyLoggedEntry,
 } from "@sotto/log";
 import { type KeyConfig, kemId, parseKeyConfigList } from "@sotto/wire";
+import { readAnswer } from "./answer.ts";
 import { SottoError } from "./sotto-error.ts";
 
 /** What a client needs to know of a deployment, every key of it proved to stand in the log. */
@@ -81,8 +82,8 @@ export class DirectorySource {
       throw new SottoError("relay-unreachable", "relay cannot be reached", { cause });
     }
     if (!response.ok) throw new SottoError("relay-refused", "relay did not give the directory");
-    const bytes = new Uint8Array(await response.arrayBuffer());
-    if (bytes.length > maxDirectoryBytes) throw new SottoError("directory-refused", "directory is too large");
+    const bytes = await readAnswer(response, maxDirectoryBytes);
+    if (bytes === undefined) throw new SottoError("directory-refused", "directory is too large");
     return new TextDecoder().decode(bytes);
   }
 

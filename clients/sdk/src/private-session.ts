@@ -1,6 +1,6 @@
 // One session with one node: token, handshake through the relay, evidence, verdict. Good for one question.
 import { AttestationError, type TrustPolicy, type VerifiedNode } from "@sotto/attestation";
-import { type Clock, CodedError, type Random } from "@sotto/base";
+import { type Bytes, type Clock, CodedError, type Random } from "@sotto/base";
 import { parseToken, serializeAuthorization } from "@sotto/credentials";
 import { type ClientSession, openClientSession, RatlsError } from "@sotto/ratls";
 import type { DirectorySource, VerifiedDirectory } from "./directory-source.ts";
@@ -11,8 +11,8 @@ import type { Wallet } from "./wallet.ts";
 
 export type PrivateSessionDependencies = {
   readonly relayUrl: string;
-  readonly directory: DirectorySource;
-  readonly wallet: Wallet;
+  readonly directory: Pick<DirectorySource, "get" | "invalidate">;
+  readonly wallet: Pick<Wallet, "take">;
   readonly policy: TrustPolicy;
   readonly clock: Clock;
   readonly random: Random;
@@ -31,10 +31,25 @@ export type PrivateSession = {
 
 /** Opens a session with a node picked uniformly at random; sends nothing but the handshake before the verdict. */
 export async function openPrivateSession(dependencies: PrivateSessionDependencies): Promise<PrivateSession> {
-  const { relayUrl, wallet, policy, clock, random } = dependencies;
   const directory = await dependencies.directory.get();
+  const { token } = await dependencies.wallet.take(directory);
+  try {
+    return await openWithToken(dependencies, directory, token);
+  } catch (error) {
+    if (!(error instanceof SottoError) || error.code !== "stale-key") throw error;
+    // The gateway could not open the envelope, so it has not seen the token either: it is good for the next try.
+    dependencies.directory.invalidate();
+    return openWithToken(dependencies, await dependencies.directory.get(), token);
+  }
+}
+
+async function openWithToken(
+  dependencies: PrivateSessionDependencies,
+  directory: VerifiedDirectory,
+  token: Bytes,
+): Promise<PrivateSession> {
+  const { relayUrl, policy, clock, random } = dependencies;
   const handle = pickUniformly(directory.nodes, random).handle;
-  const { token } = await wallet.take(directory);
   const transport = new RelayTransport({ relayUrl, fetch: dependencies.fetch }, directory.keyConfig);
   const stream = new RelayStream({
     transport,

@@ -12,6 +12,7 @@ import {
   ResponseParser,
   serializeRequest,
 } from "@sotto/wire";
+import { readAnswer } from "./answer.ts";
 import { SottoError } from "./sotto-error.ts";
 
 export type RelayTransportOptions = {
@@ -25,6 +26,8 @@ export type StreamedResponse = {
   readonly headers: HeaderList;
   readonly content: AsyncIterable<Bytes>;
 };
+
+const maxAnswerBytes = 4 * 1024 * 1024;
 
 type SealedStream = Awaited<ReturnType<typeof encapsulateChunkedRequest>>;
 
@@ -46,7 +49,8 @@ export class RelayTransport {
     const sealed = await encapsulateRequest(this.#keyConfig, serializeRequest(request, { padTo }));
     const response = await this.#post(mediaTypes.request, sealed.request);
     if (response.headers.get("content-type") !== mediaTypes.response) throw refusal(response.status);
-    const answer = new Uint8Array(await response.arrayBuffer());
+    const answer = await readAnswer(response, maxAnswerBytes);
+    if (answer === undefined) throw new SottoError("protocol-violation", "gateway: answer is too large");
     return checked(async () => parseResponse(await sealed.openResponse(answer)));
   }
 
@@ -149,6 +153,7 @@ function asSottoError(cause: unknown): unknown {
 }
 
 function refusal(status: number): SottoError {
+  if (status === 401) return new SottoError("stale-key", "gateway no longer has this request key");
   if (status === 503 || status === 429) return new SottoError("busy", "service is busy");
   return new SottoError("relay-refused", "relay or gateway refused the exchange");
 }

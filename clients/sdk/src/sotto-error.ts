@@ -14,6 +14,7 @@ const adviceOf = {
   "relay-refused": "retry",
   busy: "retry",
   "session-lost": "retry",
+  "stale-key": "retry",
   "issuer-unreachable": "retry",
   "no-tokens": "pay",
   "account-refused": "pay",

@@ -1,6 +1,7 @@
 // One-time tokens: fetched blind and in batches from the issuer, spent one a session.
 import { ByteReader, ByteWriter, CodedError, encodeHex, type Random } from "@sotto/base";
 import { blind, type IssuerPublicKey, serializeToken, type TokenChallenge } from "@sotto/credentials";
+import { readAnswer } from "./answer.ts";
 import { SottoError } from "./sotto-error.ts";
 import type { StoredToken, TokenStore } from "./token-store.ts";
 
@@ -15,6 +16,8 @@ export type WalletOptions = {
   readonly fetch: typeof fetch;
   readonly batchSize?: number;
 };
+
+const maxAnswerBytes = 64 * 1024;
 
 type Issuer = { readonly issuerName: string; readonly issuerKeys: readonly IssuerPublicKey[] };
 
@@ -103,6 +106,8 @@ export class Wallet {
     if (response.status === 429)
       throw new SottoError("no-tokens", "today's quota of this account is used up");
     if (!response.ok) throw new SottoError("issuer-unreachable", "issuer did not answer as it should");
-    return new Uint8Array(await response.arrayBuffer());
+    const answer = await readAnswer(response, maxAnswerBytes);
+    if (answer === undefined) throw new SottoError("protocol-violation", "issuer: answer is too large");
+    return answer;
   }
 }

@@ -2,6 +2,8 @@
 // never as an answer that looks whole.
 import type { ServerResponse } from "node:http";
 
+const flushHeadersMs = 20;
+
 /** Writes the answer; resolves to false when its body failed under way, and cuts the connection. */
 export async function writeAnswer(response: Response, outgoing: ServerResponse): Promise<boolean> {
   if (outgoing.destroyed || outgoing.headersSent) {
@@ -14,8 +16,9 @@ export async function writeAnswer(response: Response, outgoing: ServerResponse):
     outgoing.end();
     return true;
   }
-  // Headers travel with the first chunk, unless that lets the other side wait.
-  const flush = setImmediate(() => outgoing.flushHeaders());
+  // Headers travel with the first chunk, unless that lets the other side wait: by themselves they wake every process
+  // on the way, just when the next one needs the processor.
+  const flush = setTimeout(() => outgoing.flushHeaders(), flushHeadersMs);
   try {
     await writeBody(response.body.getReader(), outgoing);
     return true;
@@ -25,7 +28,7 @@ export async function writeAnswer(response: Response, outgoing: ServerResponse):
     outgoing.destroy();
     return left;
   } finally {
-    clearImmediate(flush);
+    clearTimeout(flush);
   }
 }
 

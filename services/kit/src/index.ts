@@ -1,4 +1,3 @@
-export * from "./body.ts";
 export * from "./config.ts";
 export * from "./log.ts";
 export * from "./problem.ts";

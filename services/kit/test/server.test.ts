@@ -2,14 +2,7 @@ import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { after, test } from "node:test";
-import {
-  problem,
-  type RunningServer,
-  readBody,
-  type ServeFailure,
-  type ServeOptions,
-  serve,
-} from "@sotto/kit";
+import { problem, type RunningServer, type ServeFailure, type ServeOptions, serve } from "@sotto/kit";
 
 const running: RunningServer[] = [];
 after(() => Promise.all(running.map((server) => server.close())));
@@ -230,21 +223,6 @@ test("closing lets a running answer finish", async () => {
   assert.equal(await (await pending).text(), "done");
   await closed;
   await assert.rejects(fetch(server.address));
-});
-
-test("reading a body stops at its limit", async () => {
-  const make = (length: number) => new Request("http://a", { method: "POST", body: new Uint8Array(length) });
-  assert.equal((await readBody(make(10), 10))?.length, 10);
-  assert.equal(await readBody(make(11), 10), undefined);
-  let pulled = 0;
-  const endless = new ReadableStream<Uint8Array>({
-    pull(controller) {
-      pulled += 1;
-      controller.enqueue(new Uint8Array(10));
-    },
-  });
-  assert.equal(await readBody(new Response(endless), 100), undefined);
-  assert.ok(pulled < 20, `${pulled} pieces were read`);
 });
 
 test("a problem is a status and a code, and a registered type where there is one", async () => {

@@ -1,5 +1,5 @@
 // The part that accepts connections: gives every session a handle and moves ciphertext, nothing else.
-import { type Bytes, type Clock, encodeHex, type Random } from "@sotto/base";
+import { type Bytes, type Clock, encodeHex, type Random, readBody } from "@sotto/base";
 import { problem } from "@sotto/kit";
 import { type FlightSink, FlightStream } from "./flight-stream.ts";
 
@@ -125,10 +125,4 @@ function exchange(stream: FlightStream, input: Bytes, headers: Record<string, st
     },
   });
   return new Response(body, { headers: { "content-type": "application/octet-stream", ...headers } });
-}
-
-async function readBody(request: Request, maxBytes: number): Promise<Bytes | undefined> {
-  if (Number(request.headers.get("content-length") ?? 0) > maxBytes) return undefined;
-  const bytes = new Uint8Array(await request.arrayBuffer());
-  return bytes.length > maxBytes ? undefined : bytes;
 }

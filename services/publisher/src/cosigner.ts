@@ -1,6 +1,5 @@
 // Takes a signed checkpoint round the witnesses and brings back their cosignatures (C2SP tlog-witness).
-import { CodedError, decodeUtf8, encodeBase64 } from "@sotto/base";
-import { readBody } from "@sotto/kit";
+import { CodedError, decodeUtf8, encodeBase64, readBody } from "@sotto/base";
 import {
   consistencyProof,
   type HashReader,

@@ -1,6 +1,6 @@
 // One copy of the directory for everybody: who asks, and how, changes no byte of it.
-import type { Bytes, Clock } from "@sotto/base";
-import { problem, readBody, type Upstream } from "@sotto/kit";
+import { type Bytes, type Clock, readBody } from "@sotto/base";
+import { problem, type Upstream } from "@sotto/kit";
 
 export type DirectoryCacheDependencies = {
   readonly url: string;

@@ -1,5 +1,5 @@
 // A whole body in memory, within a limit.
-import { type Bytes, concatBytes } from "@sotto/base";
+import { type Bytes, concatBytes } from "./bytes.ts";
 
 /** Reads the body of a request or response; undefined when it is longer than `maxBytes`, of which no more is read. */
 export async function readBody(message: Request | Response, maxBytes: number): Promise<Bytes | undefined> {
@@ -8,8 +8,8 @@ export async function readBody(message: Request | Response, maxBytes: number): P
     await message.body?.cancel();
     return undefined;
   }
-  // HTTP/1.1 holds a message to the length that it declares, and this way is much quicker.
-  if (declared !== null) {
+  // HTTP/1.1 holds a message to the length that it declares, unless it is unpacked later; this way is much quicker.
+  if (declared !== null && !message.headers.has("content-encoding")) {
     const bytes = new Uint8Array(await message.arrayBuffer());
     return bytes.length > maxBytes ? undefined : bytes;
   }

@@ -84,6 +84,9 @@ async function openSession(dependencies: PredictorPoolDependencies): Promise<Cli
   const socket = connect({ host: address.host, port: address.port, noDelay: true });
   // Failures reach the caller through the session; the socket's own event must only not go unheard.
   socket.on("error", () => {});
+  // A timer of its own rather than AbortSignal.timeout, which would hold the session until it fires.
+  const opening = new AbortController();
+  const timer = setTimeout(() => opening.abort(), dependencies.timeoutMs);
   try {
     return await openClientSession({
       stream: socket,
@@ -91,11 +94,13 @@ async function openSession(dependencies: PredictorPoolDependencies): Promise<Cli
       role: "predictor",
       clock: dependencies.clock,
       random: dependencies.random,
-      signal: AbortSignal.timeout(dependencies.timeoutMs),
+      signal: opening.signal,
     });
   } catch (error) {
     socket.destroy();
     throw error;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

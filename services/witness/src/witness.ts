@@ -7,11 +7,13 @@ import {
   encodeBase64,
   encodeHex,
   encodeUtf8,
+  equalBytes,
   sha256,
 } from "@sotto/base";
 import {
   type Checkpoint,
   cosign,
+  HashTree,
   LogError,
   type Note,
   parseCheckpoint,
@@ -34,6 +36,7 @@ export type WitnessDependencies = {
 
 const maxRequestLength = 64 * 1024;
 const maxProofLines = 63;
+const emptyRoot = new HashTree().root();
 
 type AddRequest = { readonly oldSize: number; readonly proof: readonly Bytes[]; readonly checkpoint: string };
 
@@ -83,6 +86,7 @@ async function add(
   const known = store.get(checkpoint.origin);
   const knownSize = known?.size ?? 0;
   if (request.oldSize !== knownSize) return conflict(knownSize);
+  if (checkpoint.size === 0 && !equalBytes(checkpoint.root, emptyRoot)) return text(422, "not an empty tree");
   const root = encodeBase64(checkpoint.root);
   if (known !== undefined && known.size === checkpoint.size) {
     // The same size with another root is a fork, whatever else comes with it.

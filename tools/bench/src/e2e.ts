@@ -17,7 +17,7 @@ const source = join(import.meta.dirname, "..", "..");
 
 type Sample = { readonly firstMs: number; readonly tokensPerSecond: number };
 
-/** Runs the benchmark; the hardware's pace of one report a second makes it take about a minute and a half. */
+/** Runs the benchmark; the hardware's pace of one report a second makes it take about two minutes. */
 export async function benchE2e({ rounds }: RoundOptions): Promise<BenchReport> {
   const engine = spawn(process.execPath, [join(import.meta.dirname, "paced-engine.ts"), String(paceMs)], {
     stdio: ["pipe", "pipe", "inherit"],
@@ -42,10 +42,15 @@ export async function benchE2e({ rounds }: RoundOptions): Promise<BenchReport> {
       tokens: new MemoryTokenStore(),
       prepareAhead: false,
     });
-    const direct = (): Promise<Sample> => ask(fetch, `${url}/chat/completions`);
+    // The person types, and the report device breathes; both ways begin from processes that have slept.
+    const think = (): Promise<void> => pause(1100);
+    const direct = async (): Promise<Sample> => {
+      await think();
+      return ask(fetch, `${url}/chat/completions`);
+    };
     const sealed = async (): Promise<Sample> => {
       await privateFetch.prepare();
-      await pause(1100); // the person types, and the report device breathes
+      await think();
       return ask(privateFetch, `${privateFetch.baseUrl}/chat/completions`);
     };
     for (let warm = 0; warm < 3; warm += 1) {

@@ -1,6 +1,14 @@
 // Who may put what into the log: for each kind of statement, so many of these keys.
 import { type Bytes, encodeUtf8 } from "@sotto/base";
-import { LogError, parseNote, parseStatement, type Verifier, verifyNote } from "@sotto/log";
+import {
+  type Directory,
+  LogError,
+  parseDirectory,
+  parseNote,
+  parseStatement,
+  type Verifier,
+  verifyNote,
+} from "@sotto/log";
 
 export type Authorities = Readonly<
   Record<string, { readonly keys: readonly Verifier[]; readonly threshold: number } | undefined>
@@ -19,11 +27,13 @@ export async function admitStatement(submission: string, authorities: Authoritie
   return entry;
 }
 
-/** Checks that a directory is signed by its authority; throws `LogError`. */
-export async function admitDirectory(text: string, authorities: Authorities): Promise<void> {
+/** A directory that is signed by its authority; throws `LogError`. */
+export async function admitDirectory(text: string, authorities: Authorities): Promise<Directory> {
   const allowed = authorities.directory;
-  const signers = allowed === undefined ? [] : await verifyNote(parseNote(text), allowed.keys);
+  const note = parseNote(text);
+  const signers = allowed === undefined ? [] : await verifyNote(note, allowed.keys);
   if (allowed === undefined || signers.length < allowed.threshold) {
     throw new LogError("bad-signature", "directory: not signed by enough authorities");
   }
+  return parseDirectory(note.text);
 }

@@ -1,7 +1,7 @@
 // The log over HTTP (C2SP tlog-tiles), and the directory beside it.
-import { type Bytes, encodeHex, encodeUtf8, sha256 } from "@sotto/base";
+import { type Bytes, decodeUtf8, encodeHex, encodeUtf8, sha256 } from "@sotto/base";
 import { problem } from "@sotto/kit";
-import { LogError, parseTilePath } from "@sotto/log";
+import { LogError, parseDirectory, parseNote, parseTilePath } from "@sotto/log";
 import { type Authorities, admitDirectory, admitStatement } from "./authorities.ts";
 import type { LogStore } from "./file-store.ts";
 import type { Sequencer } from "./sequencer.ts";
@@ -49,7 +49,12 @@ async function add(dependencies: PublisherDependencies, submission: string): Pro
 }
 
 async function replace(dependencies: PublisherDependencies, text: string): Promise<Response> {
-  await admitDirectory(text, dependencies.authorities);
+  const { issuedAt } = await admitDirectory(text, dependencies.authorities);
+  const present = dependencies.store.read(directoryFile);
+  // Signed once, an old directory could otherwise be brought back by whoever has kept it.
+  if (present !== undefined && issuedAt < parseDirectory(parseNote(decodeUtf8(present)).text).issuedAt) {
+    return problem(409, "stale");
+  }
   dependencies.store.write(directoryFile, encodeUtf8(text));
   return new Response(null, { status: 204 });
 }

@@ -5,7 +5,6 @@ import { CredentialError } from "./credential-error.ts";
 import { type IssuerPublicKey, isSigned, publicExponent } from "./issuer-key.ts";
 import {
   challengeDigest,
-  modulusLength,
   serializeTokenRequest,
   type Token,
   type TokenChallenge,
@@ -41,17 +40,18 @@ export function blindMessage(
   random: Random,
 ): { readonly blinded: Bytes; readonly unblind: (signature: Bytes) => Promise<Bytes> } {
   const n = key.modulus;
-  const m = toInteger(encodePss(message, random(saltLength)));
+  const length = modulusBytes(n);
+  const m = toInteger(encodePss(message, random(saltLength), length));
   // Sharing a factor with the modulus would mean having factored it.
   if (invert(m, n) === undefined) throw new CredentialError("malformed", "blinding: message is not usable");
-  const { r, inverse } = drawBlind(n, random);
+  const { r, inverse } = drawBlind(n, length, random);
   const blinded = (m * power(r, publicExponent, n)) % n;
   return {
-    blinded: toBytes(blinded),
+    blinded: toBytes(blinded, length),
     unblind: async (response) => {
       const z = toInteger(response);
-      const signature = toBytes((z * inverse) % n);
-      if (response.length !== modulusLength || z >= n || !(await isSigned(key, message, signature))) {
+      const signature = toBytes((z * inverse) % n, length);
+      if (response.length !== length || z >= n || !(await isSigned(key, message, signature))) {
         throw new CredentialError("bad-token-response", "token response does not verify");
       }
       return signature;
@@ -59,14 +59,14 @@ export function blindMessage(
   };
 }
 
-/** EMSA-PSS-ENCODE for 2047 bits with SHA-384 (RFC 8017 Section 9.1.1). */
-function encodePss(message: Bytes, salt: Bytes): Bytes {
+/** EMSA-PSS-ENCODE with SHA-384 for a modulus of whole bytes (RFC 8017 Section 9.1.1). */
+function encodePss(message: Bytes, salt: Bytes, length: number): Bytes {
   const hash = sha384(new Uint8Array(8), sha384(message), salt);
-  const dbLength = modulusLength - hashLength - 1;
+  const dbLength = length - hashLength - 1;
   const db = concatBytes(new Uint8Array(dbLength - saltLength - 1), new Uint8Array([1]), salt);
   const mask = maskGeneration(hash, dbLength);
   const masked = db.map((byte, index) => byte ^ (mask[index] ?? 0));
-  masked[0] = (masked[0] ?? 0) & 0x7f; // 8 * 256 - 2047 = 1 bit
+  masked[0] = (masked[0] ?? 0) & 0x7f; // the encoding is one bit shorter than the modulus
   return concatBytes(masked, hash, new Uint8Array([0xbc]));
 }
 
@@ -80,9 +80,13 @@ function maskGeneration(seed: Bytes, length: number): Bytes {
 }
 
 /** A factor in 1..n-1, drawn uniformly by rejection, with its inverse. */
-function drawBlind(n: bigint, random: Random): { readonly r: bigint; readonly inverse: bigint } {
+function drawBlind(
+  n: bigint,
+  length: number,
+  random: Random,
+): { readonly r: bigint; readonly inverse: bigint } {
   for (;;) {
-    const r = toInteger(random(modulusLength));
+    const r = toInteger(random(length));
     const inverse = r > 1n && r < n ? invert(r, n) : undefined;
     if (inverse !== undefined) return { r, inverse };
   }
@@ -115,6 +119,11 @@ function toInteger(bytes: Uint8Array): bigint {
   return bytes.length === 0 ? 0n : BigInt(`0x${encodeHex(bytes)}`);
 }
 
-function toBytes(value: bigint): Bytes {
-  return decodeHex(value.toString(16).padStart(2 * modulusLength, "0"));
+function toBytes(value: bigint, length: number): Bytes {
+  return decodeHex(value.toString(16).padStart(2 * length, "0"));
+}
+
+// Keys that tokens are made with have 256 bytes; the RFC's own vectors have 512.
+function modulusBytes(n: bigint): number {
+  return Math.ceil(n.toString(16).length / 2);
 }

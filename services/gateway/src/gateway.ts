@@ -116,20 +116,21 @@ function sealStream(inner: InnerResponse, sealer: ChunkedResponseSealer): Readab
   const serializer = new ResponseSerializer();
   const reader = inner.body?.getReader();
   const head = serializer.head(inner.status, inner.headers);
-  let begun = false;
+  let first: Bytes | undefined = concatBytes(sealer.header, sealer.seal(head));
   return new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
+        if (first !== undefined) {
+          controller.enqueue(first);
+          first = undefined;
+          return;
+        }
         // When the node breaks off, this throws, and the answer ends without a final chunk.
         const next = await reader?.read();
-        const over = next === undefined || next.done;
-        const piece = over ? serializer.end() : serializer.content(copyBytes(next.value));
-        // The head means nothing to the client without what comes after it, so both travel in one chunk.
-        const content = begun ? piece : concatBytes(head, piece);
-        const sealed = over ? sealer.sealFinal(content) : sealer.seal(content);
-        controller.enqueue(begun ? sealed : concatBytes(sealer.header, sealed));
-        begun = true;
-        if (over) controller.close();
+        if (next === undefined || next.done) {
+          controller.enqueue(sealer.sealFinal(serializer.end()));
+          controller.close();
+        } else controller.enqueue(sealer.seal(serializer.content(copyBytes(next.value))));
       },
       async cancel() {
         await reader?.cancel();

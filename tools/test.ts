@@ -28,8 +28,6 @@ if (patterns.length === 0) {
 step(`tests (${files.length} files)`, process.execPath, [
   "--test",
   "--test-concurrency=2",
-  // Stacks in processes of their own leave sockets that Node would wait for.
-  "--test-force-exit",
   "--test-timeout=180000", // what hangs fails, and is named
   "--openssl-config=protocol/ratls/openssl.cnf",
   "--disable-warning=ExperimentalWarning",

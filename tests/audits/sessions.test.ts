@@ -11,6 +11,7 @@ import {
   createBatch,
   type EvidenceBundle,
   type SessionBinding,
+  sandboxLayers,
   sessionLeaf,
   type TrustPolicy,
 } from "@sotto/attestation";
@@ -97,7 +98,7 @@ async function attest(
   binding: SessionBinding,
   role: "orchestrator" | "predictor" = "orchestrator",
 ): Promise<EvidenceBundle> {
-  const parts = { ...released[role], gpus: [], peers: [] };
+  const parts = { ...released[role], layers: sandboxLayers, gpus: [], peers: [] };
   const { reportData, pathFor } = createBatch([sessionLeaf(binding, boundParts(parts))]);
   const report = await signer.sign(reportData);
   return { snp: { report, certificates: chip.certificates }, batch: pathFor(0), ...parts };
@@ -344,7 +345,7 @@ test("36: a relay with a stolen TLS key passes evidence on, and is refused for i
 test("36: the leaf of another session of the same batch, and a node taken for a leaf, are refused", async () => {
   await assert.rejects(
     session(async (binding) => {
-      const parts = { ...released.orchestrator, gpus: [], peers: [] };
+      const parts = { ...released.orchestrator, layers: sandboxLayers, gpus: [], peers: [] };
       const mine = sessionLeaf(binding, boundParts(parts));
       const other = sessionLeaf({ ...binding, nonce: systemRandom(32) }, boundParts(parts));
       const { reportData, pathFor } = createBatch([other, mine]);

@@ -2,21 +2,25 @@
 import { ByteReader, type Bytes, ByteWriter } from "@sotto/base";
 import type { Role } from "@sotto/log";
 import { AttestationError, strictly } from "./attestation-error.ts";
+import { parseSandboxLayers, type SandboxLayer, serializeSandboxLayers } from "./sandbox.ts";
 import { type BatchPath, type BoundParts, roleCode, type SessionBinding } from "./session-binding.ts";
 import type { SnpEvidence } from "./snp/evidence.ts";
 
-/** One node's evidence; unverified. `gpus` holds one opaque item a GPU. */
+/** One node's evidence; unverified. `layers` are in canonical order; `gpus` holds one opaque item a GPU. */
 export type EvidenceBundle = {
   readonly snp: SnpEvidence;
   readonly batch: BatchPath;
   readonly statement: Bytes;
   readonly proof: Bytes;
+  readonly layers: readonly SandboxLayer[];
   readonly gpus: readonly Bytes[];
   readonly peers: readonly PeerEvidence[];
 };
 
 /** Evidence of a peer, with the binding that only the two ends of that other channel can recompute. */
 export type PeerEvidence = { readonly binding: SessionBinding; readonly bundle: EvidenceBundle };
+
+type BoundEvidence = Pick<EvidenceBundle, "statement" | "layers" | "gpus" | "peers">;
 
 export const maxBundleBytes = 256 * 1024;
 const formatVersion = 1;
@@ -30,7 +34,7 @@ const maxProofBytes = 64 * 1024;
 /**
  * ```
  * u8 version = 1 || opaque report<2> || opaque certificates<2> || u32 index || u32 size || u8 count, 32 bytes each
- *   || opaque statement<2> || opaque proof<3> || opaque gpus<3> || opaque peers<3>
+ *   || opaque statement<2> || opaque proof<3> || u16 layers || opaque gpus<3> || opaque peers<3>
  * ```
  */
 export function serializeEvidenceBundle(bundle: EvidenceBundle): Bytes {
@@ -50,8 +54,9 @@ function writeBundle(bundle: EvidenceBundle): Bytes {
     .u32(batch.size)
     .u8(batch.path.length);
   for (const hash of batch.path) writer.bytes(requireHash(hash));
-  const { statement, gpus, peers } = writeBoundParts(bundle);
-  return writer.vector(2, statement).vector(3, proof).vector(3, gpus).vector(3, peers).finish();
+  const { statement, layers, gpus, peers } = writeBoundParts(bundle);
+  writer.vector(2, statement).vector(3, proof).bytes(layers);
+  return writer.vector(3, gpus).vector(3, peers).finish();
 }
 
 /** Reads a bundle; peers may not have peers of their own. Throws `AttestationError`. */
@@ -66,11 +71,11 @@ export function parseEvidenceBundle(bytes: Uint8Array): EvidenceBundle {
 }
 
 /** The parts of a bundle as the session leaf hashes them; throws `AttestationError`. */
-export function boundParts(bundle: Pick<EvidenceBundle, "statement" | "gpus" | "peers">): BoundParts {
+export function boundParts(bundle: BoundEvidence): BoundParts {
   return strictly("evidence", () => writeBoundParts(bundle));
 }
 
-function writeBoundParts(bundle: Pick<EvidenceBundle, "statement" | "gpus" | "peers">): BoundParts {
+function writeBoundParts(bundle: BoundEvidence): BoundParts {
   const gpus = new ByteWriter();
   for (const gpu of bundle.gpus) gpus.vector(3, gpu);
   const peers = new ByteWriter();
@@ -80,7 +85,8 @@ function writeBoundParts(bundle: Pick<EvidenceBundle, "statement" | "gpus" | "pe
       peers.bytes(requireHash(field));
     peers.vector(3, writeBundle(peer));
   }
-  return { statement: bundle.statement, gpus: gpus.finish(), peers: peers.finish() };
+  const layers = serializeSandboxLayers(bundle.layers);
+  return { statement: bundle.statement, layers, gpus: gpus.finish(), peers: peers.finish() };
 }
 
 function requireHash(bytes: Bytes): Bytes {
@@ -100,9 +106,14 @@ function readBundle(reader: ByteReader, mayHavePeers: boolean): EvidenceBundle {
   const path = Array.from({ length: count }, () => reader.bytes(32));
   const statement = reader.vector(2, 0xffff);
   const proof = reader.vector(3, maxProofBytes);
+  const layers = parseSandboxLayers(reader.bytes(2));
   const gpus = readList(reader.vector(3, maxBundleBytes), maxGpus, (list) => list.vector(3, maxBundleBytes));
   const peers = readList(reader.vector(3, maxBundleBytes), mayHavePeers ? maxPeers : 0, readPeer);
-  return { snp: { report, certificates }, batch: { index, size, path }, statement, proof, gpus, peers };
+  return {
+    snp: { report, certificates },
+    batch: { index, size, path },
+    ...{ statement, proof, layers, gpus, peers },
+  };
 }
 
 function readPeer(reader: ByteReader): PeerEvidence {

@@ -3,6 +3,15 @@ export * from "./evidence-bundle.ts";
 export type { NodeClaim } from "./node-claim.ts";
 export { defaultGenerations, type PlatformPolicy } from "./platform-policy.ts";
 export { type AmdRoots, amdRoots, type SimulatedRoots } from "./roots.ts";
+export {
+  describeSandbox,
+  missingLayers,
+  parseSandboxLayers,
+  type SandboxLayer,
+  sandboxLayers,
+  sandboxWords,
+  serializeSandboxLayers,
+} from "./sandbox.ts";
 export * from "./session-binding.ts";
 export * from "./snp/certificate-table.ts";
 export {

@@ -13,8 +13,13 @@ export type SessionBinding = {
   readonly requestDigest: Bytes;
 };
 
-/** What else the report vouches for: serialized release statement, GPU evidence and peer evidence. */
-export type BoundParts = { readonly statement: Bytes; readonly gpus: Bytes; readonly peers: Bytes };
+/** What else the report vouches for, serialized: release statement, sandbox layers, GPU evidence and peer evidence. */
+export type BoundParts = {
+  readonly statement: Bytes;
+  readonly layers: Bytes;
+  readonly gpus: Bytes;
+  readonly peers: Bytes;
+};
 
 /** A leaf's place in the tree of the report that it shares. */
 export type BatchPath = { readonly index: number; readonly size: number; readonly path: readonly Bytes[] };
@@ -30,7 +35,8 @@ const batchDomain = encodeUtf8("sotto-attested-batch/1\0");
 /**
  * ```
  * leaf = SHA-512("sotto-attested-session/1\0" || u8 role || for each field: u32 length || field)
- * fields: SHA-256(SPKI), nonce, exporter, SHA-256(attest request), SHA-256(statement), SHA-256(gpus), SHA-256(peers)
+ * fields: SHA-256(SPKI), nonce, exporter, SHA-256(attest request), SHA-256(statement), SHA-256(layers), SHA-256(gpus),
+ *   SHA-256(peers)
  * ```
  */
 export function sessionLeaf(binding: SessionBinding, parts: BoundParts): Bytes {
@@ -41,6 +47,7 @@ export function sessionLeaf(binding: SessionBinding, parts: BoundParts): Bytes {
     binding.exporter,
     binding.requestDigest,
     sha256(parts.statement),
+    sha256(parts.layers),
     sha256(parts.gpus),
     sha256(parts.peers),
   ];

@@ -11,6 +11,7 @@ import {
   maxBundleBytes,
   parseEvidenceBundle,
   roleCode,
+  sandboxLayers,
   serializeEvidenceBundle,
   sessionLeaf,
   verifyBinding,
@@ -24,9 +25,14 @@ const leavesOf = (size: number): Bytes[] => Array.from({ length: size }, () => s
 
 test("a leaf is the hash that the specification writes", () => {
   const binding = bindingOf("predictor");
-  const parts = { statement: encodeUtf8("s"), gpus: encodeUtf8("g"), peers: encodeUtf8("p") };
+  const parts = {
+    statement: encodeUtf8("s"),
+    layers: encodeUtf8("l"),
+    gpus: encodeUtf8("g"),
+    peers: encodeUtf8("p"),
+  };
   const fields = [binding.spkiDigest, binding.nonce, binding.exporter, binding.requestDigest];
-  for (const part of [parts.statement, parts.gpus, parts.peers]) fields.push(sha256(part));
+  for (const part of [parts.statement, parts.layers, parts.gpus, parts.peers]) fields.push(sha256(part));
   const bytes = concatBytes(
     encodeUtf8("sotto-attested-session/1\0"),
     Uint8Array.of(2),
@@ -40,7 +46,9 @@ test("a leaf is the hash that the specification writes", () => {
 
 test("every field of the session changes the leaf", async () => {
   const binding = bindingOf("orchestrator");
-  const parts = { statement: systemRandom(10), gpus: systemRandom(10), peers: systemRandom(10) };
+  const [statement, layers, gpus, peers] = [10, 2, 10, 10].map((length) => systemRandom(length));
+  assert.ok(statement && layers && gpus && peers);
+  const parts = { statement, layers, gpus, peers };
   const leaf = sessionLeaf(binding, parts);
   assert.deepEqual(sessionLeaf({ ...binding }, { ...parts }), leaf);
   for (const role of ["predictor", "guard"] as const)
@@ -53,7 +61,7 @@ test("every field of the session changes the leaf", async () => {
     for (const length of [0, 31, 33, 64])
       await refuses(() => sessionLeaf({ ...binding, [name]: systemRandom(length) }, parts), "malformed");
   }
-  for (const name of ["statement", "gpus", "peers"] as const)
+  for (const name of ["statement", "layers", "gpus", "peers"] as const)
     assert.notDeepEqual(sessionLeaf(binding, { ...parts, [name]: systemRandom(10) }), leaf);
   // Two values in each other's place are other values.
   const swapped = { ...binding, nonce: binding.exporter, exporter: binding.nonce };
@@ -143,6 +151,7 @@ const bundleWith = (peers: EvidenceBundle["peers"]): fc.Arbitrary<EvidenceBundle
       batch: fc.record({ index: u32, size: u32, path: fc.array(hash, { maxLength: 12 }) }, plain),
       statement: bytes(100),
       proof: bytes(100),
+      layers: fc.subarray([...sandboxLayers]),
       gpus: fc.array(bytes(50), { maxLength: 16 }),
       peers: fc.constant(peers),
     },
@@ -233,11 +242,17 @@ test("caps hold in both directions", async () => {
 
 test("what the session vouches for is what travels", async () => {
   const inner = await present("predictor");
-  const parts = { statement: encodeUtf8("s"), gpus: [encodeUtf8("one"), encodeUtf8("two")], peers: [inner] };
+  const parts = {
+    statement: encodeUtf8("s"),
+    layers: ["environment", "limits"] as const,
+    gpus: [encodeUtf8("one"), encodeUtf8("two")],
+    peers: [inner],
+  };
   const gpus = new ByteWriter().vector(3, encodeUtf8("one")).vector(3, encodeUtf8("two")).finish();
   const bound = boundParts(parts);
   assert.deepEqual(bound.gpus, gpus);
   assert.deepEqual(bound.statement, parts.statement);
+  assert.deepEqual(bound.layers, Uint8Array.of(0, 0b1000001));
   const { spkiDigest, nonce, exporter, requestDigest } = inner.binding;
   const peers = new ByteWriter()
     .bytes(concatBytes(Uint8Array.of(2), spkiDigest, nonce, exporter, requestDigest))

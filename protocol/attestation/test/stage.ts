@@ -7,7 +7,9 @@ import {
   createBatch,
   type EvidenceBundle,
   type PeerEvidence,
+  type SandboxLayer,
   type SessionBinding,
+  sandboxLayers,
   sessionLeaf,
   type TrustPolicy,
   type TrustSettings,
@@ -134,6 +136,7 @@ export type NodeOptions = {
   readonly release?: Partial<ReleaseStatement>;
   readonly statement?: Bytes;
   readonly log?: LogOptions;
+  readonly layers?: readonly SandboxLayer[];
   readonly gpus?: readonly Bytes[];
   readonly peers?: readonly PeerEvidence[];
   readonly batch?: { readonly index: number; readonly size: number };
@@ -148,6 +151,7 @@ export async function present(role: Role, options: NodeOptions = {}): Promise<Pr
   const parts = {
     statement,
     proof: await prove(statement, options.log),
+    layers: options.layers ?? sandboxLayers,
     gpus: options.gpus ?? [],
     peers: options.peers ?? [],
   };

@@ -10,6 +10,7 @@ import {
   parseCertificateTable,
   productionPolicy,
   type SnpEvidence,
+  sandboxLayers,
   serializeCertificateTable,
   trustSettingsSchema,
   verifySnpEvidence,
@@ -94,7 +95,7 @@ test("every real report against the default policy and against one that allows M
       const wanted = { ...settings, platform: { ...platform, minimumTcb, generations: allowed } };
       const trust = productionPolicy(trustSettingsSchema.parse(wanted));
       const batch = { index: 0, size: 1, path: [] };
-      const bundle = { snp: evidenceOf(name), batch, ...log, gpus: [], peers: [] };
+      const bundle = { snp: evidenceOf(name), batch, ...log, layers: sandboxLayers, gpus: [], peers: [] };
       const claim: NodeClaim = { bundle, binding: bindingOf("orchestrator"), policy: trust, nowMs };
       const { verdict, node } = await appraiseNode(claim);
       assert.equal(node, undefined);
@@ -272,6 +273,7 @@ test("genuine evidence of another machine does not pass for a simulated one", { 
     batch,
     statement,
     proof,
+    layers: sandboxLayers,
     gpus: [],
     peers: [],
   };

@@ -6,6 +6,7 @@ import {
   createBatch,
   type EvidenceBundle,
   type SessionBinding,
+  sandboxLayers,
   sessionLeaf,
 } from "@sotto/attestation";
 import {
@@ -105,7 +106,7 @@ async function attest(
   released: Released | undefined,
 ): Promise<EvidenceBundle> {
   if (released === undefined) throw new Error("no such release");
-  const parts = { ...released, gpus: [], peers: [] };
+  const parts = { ...released, layers: sandboxLayers, gpus: [], peers: [] };
   const { reportData, pathFor } = createBatch([sessionLeaf(binding, boundParts(parts))]);
   const report = await signer.sign(reportData);
   return { ...parts, snp: { report, certificates }, batch: pathFor(0) };

@@ -6,6 +6,7 @@ import {
   type EvidenceBundle,
   maxBatchSize,
   type PeerEvidence,
+  type SandboxLayer,
   type SessionBinding,
   sessionLeaf,
 } from "@sotto/attestation";
@@ -26,9 +27,16 @@ export type AttesterOptions = {
   readonly sleep?: (delayMs: number) => Promise<void>;
 };
 
+/** What a session adds to the evidence: whom it relies on, and the layers around the process that serves it. */
+export type SessionParts = {
+  readonly peers?: readonly PeerEvidence[];
+  /** In canonical order; none is claimed that was not found at the start of that very process. */
+  readonly layers: readonly SandboxLayer[];
+};
+
 export type Attester = {
   /** Evidence for one session of this role; rejects with `busy` when too many wait. */
-  readonly attest: (binding: SessionBinding, peers?: readonly PeerEvidence[]) => Promise<EvidenceBundle>;
+  readonly attest: (binding: SessionBinding, parts?: SessionParts) => Promise<EvidenceBundle>;
 };
 
 /** A session is not served: too many wait, or the hardware does not answer. */
@@ -36,7 +44,7 @@ export class AttesterError extends CodedError<"busy" | "wrong-role" | "unavailab
 
 type Waiting = {
   readonly leaf: Bytes;
-  readonly parts: Pick<EvidenceBundle, "statement" | "proof" | "gpus" | "peers">;
+  readonly parts: Pick<EvidenceBundle, "statement" | "proof" | "layers" | "gpus" | "peers">;
   readonly resolve: (bundle: EvidenceBundle) => void;
   readonly reject: (error: unknown) => void;
 };
@@ -78,11 +86,11 @@ export function createAttester(options: AttesterOptions): Attester {
   };
 
   return {
-    attest: async (binding, peers = []) => {
+    attest: async (binding, { peers = [], layers } = { layers: [] }) => {
       if (binding.role !== options.role) throw new AttesterError("wrong-role", "session is of another role");
       if (waiting.length >= maxBatchSize)
         throw new AttesterError("busy", "too many sessions wait for a report");
-      const parts = { ...readRelease(), gpus: [], peers };
+      const parts = { ...readRelease(), layers, gpus: [], peers };
       const leaf = sessionLeaf(binding, boundParts(parts));
       return new Promise<EvidenceBundle>((resolve, reject) => {
         waiting.push({ leaf, parts, resolve, reject });

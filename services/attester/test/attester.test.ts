@@ -123,7 +123,7 @@ test("evidence of peers is vouched for by the session that shows it", async () =
   await settle();
   asked[0]?.answer();
   const peers = [{ binding: bindingOf(7), bundle: await peer }];
-  const pending = attester.attest(bindingOf(8), peers);
+  const pending = attester.attest(bindingOf(8), { peers, layers: [] });
   await settle();
   asked[1]?.answer();
   const bundle = await pending;

@@ -26,7 +26,7 @@ export function createSealedSession(
     const attest = async (binding: SessionBinding) => {
       predictor = await dependencies.predictors.take();
       const peer: PeerEvidence = predictor.evidence;
-      return dependencies.attester.attest(binding, [peer]);
+      return dependencies.attester.attest(binding, { peers: [peer], layers: [] });
     };
     try {
       const session = await acceptServerSession({

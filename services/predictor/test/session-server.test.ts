@@ -23,6 +23,7 @@ const bundle: EvidenceBundle = {
   batch: { index: 0, size: 1, path: [] },
   statement: encodeUtf8("statement"),
   proof: encodeUtf8("proof"),
+  layers: [],
   gpus: [],
   peers: [],
 };

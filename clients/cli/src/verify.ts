@@ -26,7 +26,7 @@ export function verifyCommand(): Command {
       try {
         const verification = await privateFetch.verify();
         process.stdout.write(
-          options.json === true ? `${JSON.stringify(verification)}\n` : page(verification),
+          options.json === true ? `${JSON.stringify(verification)}\n` : verificationPage(verification),
         );
         process.exitCode = verification.overall === "refused" ? exitCodes.refused : exitCodes.ok;
       } finally {
@@ -39,7 +39,8 @@ const words = { pass: "pass", fail: "FAIL", skip: "skip" } as const;
 const meanings = { pass: "good", fail: "bad", skip: "warn" } as const;
 const overallMeanings = { verified: "good", simulated: "warn", refused: "bad" } as const;
 
-function page(verification: Verification): string {
+/** What a person is shown: the verdict in one line, then every check, then what it is about. */
+export function verificationPage(verification: Verification): string {
   const width = Math.max(0, ...verification.checks.map(({ id }) => id.length));
   const lines = verification.checks.map(
     ({ id, status, detail }) => `  ${paint(words[status], meanings[status])}  ${id.padEnd(width)}  ${detail}`,

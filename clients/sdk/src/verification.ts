@@ -36,6 +36,9 @@ const summaries = {
   refused: "REFUSED: nothing was sent.",
 } as const satisfies Record<Verdict["overall"], string>;
 
+// Under a development policy a layer that is missing refuses nothing; then at least it is said before all else.
+const incomplete = "Layers of the sandbox are MISSING: see sandbox.layers.";
+
 /** Opens a session only to verify it; a refusal is an answer, trouble on the way is thrown as `SottoError`. */
 export async function describeVerification(
   open: () => Promise<PrivateSession>,
@@ -63,7 +66,7 @@ export async function describeVerification(
   const { overall, checks } = node.verdict;
   return {
     overall,
-    summary: summaries[overall],
+    summary: isSandboxComplete(checks) ? summaries[overall] : `${summaries[overall]} ${incomplete}`,
     profile: policy.profile,
     verifiedAt: new Date(clock()).toISOString(),
     checks,
@@ -88,4 +91,8 @@ export async function describeVerification(
       witnesses: directory.logged.witnesses.map(({ name }) => name),
     },
   };
+}
+
+function isSandboxComplete(checks: Verdict["checks"]): boolean {
+  return checks.every(({ id, status }) => status === "pass" || !id.endsWith("sandbox.layers"));
 }

@@ -19,6 +19,7 @@ const sources: Readonly<Record<CheckId, string>> = {
   "release.expiry": "spec/transparency.md",
   "release.security-version": "spec/transparency.md",
   "release.measurement": "spec/transparency.md",
+  "sandbox.layers": "spec/attested-session.md",
   "gpu.evidence": "spec/attested-session.md",
 };
 const notReached = "not checked, because an earlier check failed";

@@ -59,10 +59,12 @@ export type AttestationErrorCode =
   | "wrong-statement"
   | "wrong-role"
   | "weights-not-named"
+  | "policy-not-named"
   | "release-expired"
   | "release-not-yet-valid"
   | "security-version-too-low"
   | "measurement-mismatch"
+  | "sandbox-incomplete"
   | "gpu-refused"
   | "peer-refused";
 

@@ -4,7 +4,6 @@ export type { NodeClaim } from "./node-claim.ts";
 export { defaultGenerations, type PlatformPolicy } from "./platform-policy.ts";
 export { type AmdRoots, amdRoots, type SimulatedRoots } from "./roots.ts";
 export {
-  describeSandbox,
   missingLayers,
   parseSandboxLayers,
   type SandboxLayer,

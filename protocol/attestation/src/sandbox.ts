@@ -88,12 +88,3 @@ export function parseSandboxLayers(bytes: Uint8Array): readonly SandboxLayer[] {
 export function missingLayers(layers: readonly SandboxLayer[]): readonly SandboxLayer[] {
   return sandboxLayers.filter((layer) => !layers.includes(layer));
 }
-
-/** How many layers hold, in words for a person; what is missing comes first. */
-export function describeSandbox(layers: readonly SandboxLayer[]): string {
-  const all = sandboxLayers.length;
-  const missing = missingLayers(layers);
-  if (missing.length === 0) return `all ${all} layers of the sandbox hold`;
-  const words = missing.map((layer) => sandboxWords[layer].missing).join("; ");
-  return `MISSING: ${words}; ${all - missing.length} of ${all} layers hold`;
-}

@@ -35,20 +35,23 @@ export const checkIds = [
   "release.expiry",
   "release.security-version",
   "release.measurement",
+  "sandbox.layers",
   "gpu.evidence",
 ] as const;
 
 export type CheckId = (typeof checkIds)[number];
 
-// What a machine need not have.
+// What a machine need not have, and what simulated hardware may lack besides: there a skipped check is a warning.
 const optional: ReadonlySet<string> = new Set<CheckId>(["gpu.evidence"]);
+const optionalWhenSimulated: ReadonlySet<string> = new Set<CheckId>(["gpu.evidence", "sandbox.layers"]);
 const peerPrefix = /^peers\.\d+\./;
 
 /**
  * Adds up checks; nothing else sets a verdict's word.
  *
  * Anything but `refused` needs every check of the node to be there once and to have passed, and of each peer
- * that has any; only a check of what the machine does not have may be skipped.
+ * that has any; only a check of what the machine does not have may be skipped, and, where the hardware is simulated,
+ * that of the sandbox.
  */
 export function concludeVerdict(checks: readonly Check[], origin: "amd" | "simulated" | undefined): Verdict {
   const statuses = new Map<string, CheckStatus>();
@@ -59,7 +62,8 @@ export function concludeVerdict(checks: readonly Check[], origin: "amd" | "simul
   }
   const isGood = (id: string, name: string): boolean => {
     const status = statuses.get(id);
-    return status === "pass" || (status === "skip" && optional.has(name));
+    const skippable = origin === "simulated" ? optionalWhenSimulated : optional;
+    return status === "pass" || (status === "skip" && skippable.has(name));
   };
   const complete = [...prefixes].every((prefix) =>
     checkIds.every((name) => isGood(`${prefix}${name}`, name)),

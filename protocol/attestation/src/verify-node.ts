@@ -6,6 +6,7 @@ import { AttestationError } from "./attestation-error.ts";
 import { appraiseHardware } from "./hardware.ts";
 import type { NodeClaim } from "./node-claim.ts";
 import { appraiseRelease } from "./release.ts";
+import { missingLayers, sandboxLayers, sandboxWords } from "./sandbox.ts";
 import type { SnpClaims } from "./snp/evidence.ts";
 import { concludeVerdict, type Verdict } from "./verdict.ts";
 
@@ -89,9 +90,25 @@ async function appraise(
   const appraisal = new Appraisal();
   const claims = await appraiseHardware(claim, isPeer, appraisal);
   const release = await appraiseRelease(claim, isPeer, claims, appraisal);
+  await appraiseSandbox(claim, appraisal);
   await appraiseGpus(claim, appraisal);
   const parts = claims && release && { role: claim.binding.role, claims, ...release };
   return { parts, appraisal };
+}
+
+async function appraiseSandbox({ bundle, policy }: NodeClaim, appraisal: Appraisal): Promise<void> {
+  const all = sandboxLayers.length;
+  const missing = missingLayers(bundle.layers);
+  const words = missing.map((layer) => sandboxWords[layer].missing).join("; ");
+  // A developer's machine need not be able to make every layer; nothing else may lack one.
+  if (missing.length > 0 && policy.profile === "development") {
+    appraisal.skip("sandbox.layers", `MISSING: ${words}; ${all - missing.length} of ${all} layers hold`);
+  } else {
+    await appraisal.confirm("sandbox.layers", () => {
+      if (missing.length === 0) return `all ${all} layers of the sandbox hold`;
+      throw new AttestationError("sandbox-incomplete", `the sandbox lacks: ${words}`);
+    });
+  }
 }
 
 async function appraiseGpus({ bundle, binding }: NodeClaim, appraisal: Appraisal): Promise<void> {

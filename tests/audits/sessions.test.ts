@@ -77,6 +77,7 @@ async function release(role: Role): Promise<{ statement: Bytes; proof: Bytes }> 
     code: digest,
     config: digest,
     weights: [],
+    policies: [],
     securityVersion: 1,
     issuedAt: at - 60,
     expiresAt: at + 3600,

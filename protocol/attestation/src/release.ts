@@ -92,7 +92,15 @@ function checkRole(release: ReleaseStatement, isPeer: boolean, { binding, policy
   const isUnnamed = release.role === "predictor" && release.weights.length === 0;
   if (isUnnamed && policy.profile === "production")
     throw new AttestationError("weights-not-named", "the release does not say which model runs");
-  return `released as ${release.role}${isUnnamed ? "; which model runs is NOT stated" : ""}`;
+  // The orchestrator is where questions are refused; a predictor sees only what was let through.
+  const isUnguarded = release.role === "orchestrator" && release.policies.length === 0;
+  if (isUnguarded && policy.profile === "production")
+    throw new AttestationError(
+      "policy-not-named",
+      "the release does not say which safety policy it enforces",
+    );
+  const unsaid = isUnnamed ? "model runs" : isUnguarded ? "safety policy it enforces" : undefined;
+  return `released as ${release.role}${unsaid === undefined ? "" : `; which ${unsaid} is NOT stated`}`;
 }
 
 function checkValidity({ issuedAt, expiresAt }: ReleaseStatement, now: number): string {

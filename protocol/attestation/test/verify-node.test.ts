@@ -338,6 +338,23 @@ test("a predictor's release says which model runs", async () => {
   assert.match(node.verdict.checks.find(({ id }) => id === "release.role")?.detail ?? "", /NOT stated/);
 });
 
+test("an orchestrator's release says which safety policy it enforces; other roles need not", async () => {
+  const roleOf = async (claim: NodeClaim) =>
+    (await appraiseNode(claim)).verdict.checks.find(({ id }) => id === "release.role");
+  const production = productionPolicy(settings);
+  const claim = await claimOf("orchestrator", { release: { policies: [] } });
+  const refused = await roleOf({ ...claim, policy: production });
+  assert.deepEqual([refused?.status, refused?.code], ["fail", "policy-not-named"]);
+  await verifyNode(claim);
+  assert.match((await roleOf(claim))?.detail ?? "", /safety policy it enforces is NOT stated/);
+  const named = await roleOf({ ...(await claimOf()), policy: production });
+  assert.deepEqual([named?.status, named?.detail], ["pass", "released as orchestrator"]);
+  for (const role of ["predictor", "guard"] as const) {
+    const other = await roleOf({ ...(await claimOf(role)), policy: production });
+    assert.deepEqual([other?.status, other?.detail], ["pass", `released as ${role}`]);
+  }
+});
+
 test("GPU evidence that nobody can judge is refused, not passed over", async () => {
   await failsAt(await claimOf("predictor", { gpus: [systemRandom(64)] }), "gpu.evidence", "gpu-refused");
 });

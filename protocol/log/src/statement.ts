@@ -16,16 +16,31 @@ export type ReleaseStatement = {
   readonly code: Digest;
   readonly config: Digest;
   readonly weights: readonly Digest[];
+  /** The safety policies that it enforces, in ascending order. */
+  readonly policies: readonly Digest[];
   readonly securityVersion: number;
   readonly issuedAt: number;
   readonly expiresAt: number;
 };
 
+/** A file of what a statement is about. */
+export type StatementFile = { readonly path: string; readonly size: number; readonly digest: Digest };
+
 /** A model: every file by path, size and digest. */
 export type WeightsStatement = {
   readonly kind: "weights";
   readonly name: string;
-  readonly files: readonly { readonly path: string; readonly size: number; readonly digest: Digest }[];
+  readonly files: readonly StatementFile[];
+  readonly issuedAt: number;
+  readonly expiresAt: number;
+};
+
+/** What is refused and how: every file of a safety policy, by path, size and digest. */
+export type PolicyStatement = {
+  readonly kind: "policy";
+  readonly purpose: "safety";
+  readonly version: string;
+  readonly files: readonly StatementFile[];
   readonly issuedAt: number;
   readonly expiresAt: number;
 };
@@ -41,7 +56,7 @@ export type KeysStatement = {
   readonly expiresAt: number;
 };
 
-export type Statement = ReleaseStatement | WeightsStatement | KeysStatement;
+export type Statement = ReleaseStatement | WeightsStatement | PolicyStatement | KeysStatement;
 
 /** Longest statement. */
 export const maxStatementBytes = 64 * 1024 - 1; // the length in an entry bundle has 16 bits
@@ -89,6 +104,7 @@ const listOf =
 
 const times: Shape = { issuedAt: isTime, expiresAt: isTime };
 const file: Shape = { path: isPath, size: isCount, digest: isDigest };
+const fileList: Check = listOf((value) => value !== undefined && fits(value, file), 1, 512);
 
 const shapes: ReadonlyMap<string, Shape> = new Map<string, Shape>([
   [
@@ -101,6 +117,7 @@ const shapes: ReadonlyMap<string, Shape> = new Map<string, Shape>([
       code: isDigest,
       config: isDigest,
       weights: listOf(isDigest, 0, 64),
+      policies: listOf(isDigest, 0, 64),
       securityVersion: isCount,
       ...times,
     },
@@ -110,7 +127,17 @@ const shapes: ReadonlyMap<string, Shape> = new Map<string, Shape>([
     {
       kind: oneOf("weights"),
       name: isName,
-      files: listOf((value) => value !== undefined && fits(value, file), 1, 512),
+      files: fileList,
+      ...times,
+    },
+  ],
+  [
+    "policy",
+    {
+      kind: oneOf("policy"),
+      purpose: oneOf("safety"),
+      version: isName,
+      files: fileList,
       ...times,
     },
   ],
@@ -127,17 +154,25 @@ const shapes: ReadonlyMap<string, Shape> = new Map<string, Shape>([
   ],
 ]);
 
-/** What begins ends later, and no file is there twice. */
+/** What begins ends later, no file is there twice, and a set of policies is written in one way. */
 function isOrdered(value: JsonValue): boolean {
-  const { issuedAt, expiresAt, notBefore = 0, notAfter = 1, files = [] } = isObject(value) ? value : {};
+  const members = isObject(value) ? value : {};
+  const { issuedAt, expiresAt, notBefore = 0, notAfter = 1, files = [], policies = [] } = members;
   const paths = isList(files) ? files.map((item) => (isObject(item) ? item.path : undefined)) : [];
   return (
-    isBefore(issuedAt, expiresAt) && isBefore(notBefore, notAfter) && new Set(paths).size === paths.length
+    isBefore(issuedAt, expiresAt) &&
+    isBefore(notBefore, notAfter) &&
+    new Set(paths).size === paths.length &&
+    isAscending(isList(policies) ? policies : [])
   );
 }
 
 function isBefore(start: JsonValue | undefined, end: JsonValue | undefined): boolean {
   return typeof start === "number" && typeof end === "number" && start < end;
+}
+
+function isAscending(items: readonly JsonValue[]): boolean {
+  return items.every((item, index) => index === 0 || String(items[index - 1]) < String(item));
 }
 
 function isList(value: JsonValue): value is readonly JsonValue[] {

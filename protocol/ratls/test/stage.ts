@@ -55,6 +55,7 @@ export async function createStage() {
       code: `sha256:${"00".repeat(32)}`,
       config: `sha256:${"11".repeat(32)}`,
       weights: role === "predictor" ? [`sha256:${"22".repeat(32)}`] : [],
+      policies: [],
       securityVersion: 1,
       issuedAt: nowSeconds - 60,
       expiresAt: nowSeconds + 3600,

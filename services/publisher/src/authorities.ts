@@ -6,6 +6,7 @@ import {
   parseDirectory,
   parseNote,
   parseStatement,
+  type Statement,
   type Verifier,
   verifyNote,
 } from "@sotto/log";
@@ -14,12 +15,20 @@ export type Authorities = Readonly<
   Record<string, { readonly keys: readonly Verifier[]; readonly threshold: number } | undefined>
 >;
 
+// Who releases also logs the policies that a release names: neither of the two says anything without the other.
+const authorityOf: Readonly<Record<Statement["kind"], string>> = {
+  release: "release",
+  policy: "release",
+  weights: "weights",
+  keys: "keys",
+};
+
 /** The entry in a submission that enough authorities signed; throws `LogError`. */
 export async function admitStatement(submission: string, authorities: Authorities): Promise<Bytes> {
   const note = parseNote(submission);
   const entry = encodeUtf8(note.text.slice(0, -1));
   const { kind } = parseStatement(entry);
-  const allowed = authorities[kind];
+  const allowed = authorities[authorityOf[kind]];
   const signers = allowed === undefined ? [] : await verifyNote(note, allowed.keys);
   if (allowed === undefined || signers.length < allowed.threshold) {
     throw new LogError("bad-signature", "submission: not signed by enough authorities");

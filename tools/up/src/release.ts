@@ -1,4 +1,6 @@
 // Publishes what a stack runs and which keys it uses, and the directory that tells clients.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { type Bytes, decodeUtf8, encodeBase64, encodeHex, encodeUtf8, sha256 } from "@sotto/base";
 import {
   type Directory,
@@ -15,6 +17,8 @@ import type { Model } from "./model.ts";
 import type { StackSecrets } from "./secrets.ts";
 
 const version = "0.1.0";
+const root = join(import.meta.dirname, "..", "..", "..");
+const policyPath = "protocol/guard/policy/policy.json";
 const yearS = 365 * 86_400;
 const directoryLifetimeS = 600;
 
@@ -25,6 +29,7 @@ export type StackStatements = {
   readonly ohttp: Bytes;
   readonly issuer: Bytes;
   readonly weights?: Bytes;
+  readonly policy?: Bytes;
 };
 
 export type MeasuredServices = {
@@ -40,6 +45,8 @@ export function makeStatements(
 ): StackStatements {
   const issuedAt = Math.floor(Date.now() / 1000);
   const times = { issuedAt, expiresAt: issuedAt + yearS };
+  // Nothing but what is in the measured image is enforced, so nothing else is published.
+  const policy = measured.orchestrator.files.find(({ path }) => path === policyPath);
   const release = (role: "orchestrator" | "predictor"): Bytes => {
     const { measurement, code, config, weights } = measured[role];
     return serialize({
@@ -50,6 +57,7 @@ export function makeStatements(
       code: asDigest(code),
       config: asDigest(config),
       weights: weights.map(asDigest),
+      policies: role === "orchestrator" && policy !== undefined ? [policy.digest] : [],
       securityVersion: 1,
       ...times,
     });
@@ -79,6 +87,17 @@ export function makeStatements(
             kind: "weights",
             name: model.id,
             files: [{ path: `${model.id}.gguf`, size: file.size, digest: file.digest }],
+            ...times,
+          }),
+        }),
+    ...(policy === undefined
+      ? {}
+      : {
+          policy: serialize({
+            kind: "policy",
+            purpose: "safety",
+            version: readPolicyVersion(),
+            files: [{ path: policy.path, size: policy.size, digest: policy.digest }],
             ...times,
           }),
         }),
@@ -140,6 +159,14 @@ export async function publishDirectory(
 export const issuerName = "issuer.sotto.invalid";
 export const originInfo = "gateway.sotto.invalid";
 export const nodeHandle = "node-1";
+
+function readPolicyVersion(): string {
+  const policy: unknown = JSON.parse(readFileSync(join(root, policyPath), "utf8"));
+  const found =
+    typeof policy === "object" && policy !== null && "version" in policy ? policy.version : undefined;
+  if (typeof found !== "number" && typeof found !== "string") throw new Error("safety policy has no version");
+  return String(found);
+}
 
 function serialize(statement: Statement): Bytes {
   return serializeStatement(statement);

@@ -7,7 +7,9 @@ import {
   boundParts,
   type EvidenceBundle,
   maxBatchSize,
+  type SandboxLayer,
   type SessionBinding,
+  sandboxLayers,
   sessionLeaf,
   verifyBinding,
 } from "@sotto/attestation";
@@ -130,6 +132,28 @@ test("evidence of peers is vouched for by the session that shows it", async () =
   const data = asked[1]?.data ?? new Uint8Array();
   assert.ok(vouchesFor(bundle, bindingOf(8), data));
   assert.ok(!vouchesFor({ ...bundle, peers: [] }, bindingOf(8), data));
+});
+
+test("a session claims the layers that it was given, in order, and none by itself", async () => {
+  const { attester, asked } = createFixture();
+  const some: readonly SandboxLayer[] = ["environment", "core-dumps"];
+  const pending = [attester.attest(bindingOf(0), { layers: some }), attester.attest(bindingOf(1))];
+  await settle();
+  asked[0]?.answer();
+  const bundles = await Promise.all(pending);
+  const data = asked[0]?.data ?? new Uint8Array();
+  for (const [index, layers] of [some, []].entries()) {
+    const bundle = bundles[index];
+    assert.ok(bundle);
+    assert.deepEqual(bundle.layers, layers);
+    assert.ok(vouchesFor(bundle, bindingOf(index), data));
+    for (const other of sandboxLayers.filter((layer) => !layers.includes(layer))) {
+      const more = sandboxLayers.filter((layer) => layer === other || layers.includes(layer));
+      assert.ok(!vouchesFor({ ...bundle, layers: more }, bindingOf(index), data), other);
+    }
+  }
+  const wrong = attester.attest(bindingOf(2), { layers: [...some].reverse() });
+  await assert.rejects(wrong, { name: "AttestationError", code: "malformed" });
 });
 
 test("a report that fails ends the sessions that shared it, and no others", async () => {

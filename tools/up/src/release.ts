@@ -39,7 +39,7 @@ export type MeasuredServices = {
 
 /** What is to be said about a stack. */
 export function makeStatements(
-  secrets: StackSecrets,
+  secrets: Pick<StackSecrets, "keyConfigs" | "issuerKeys">,
   measured: MeasuredServices,
   model: Model,
 ): StackStatements {

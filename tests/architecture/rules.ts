@@ -11,12 +11,13 @@ export const rules: Readonly<Record<string, Rule>> = {
   log: { may: ["base"], because: "codecs know nothing of money or trust" },
   credentials: { may: ["base"], because: "codecs know nothing of money or trust" },
   chat: { may: ["base"], because: "what a question looks like depends on nothing else" },
+  guard: { may: ["base"], because: "what must be refused depends on nothing but the text" },
   attestation: { may: ["base", "log"], because: "trust does not depend on transport" },
   ratls: { may: ["base", "attestation"], because: "a session knows evidence, not what travels in it" },
   exchange: { may: ["base", "wire", "ratls"], because: "it only puts HTTP into a session" },
   sdk: { may: protocol, because: "clients never import what operators run" },
   proxy: { may: ["base", "sdk"], because: "there is one verifier, the SDK's" },
-  cli: { may: ["base", "sdk", "proxy"], because: "there is one verifier, the SDK's" },
+  cli: { may: ["base", "sdk", "proxy", "guard"], because: "there is one verifier, the SDK's" },
   kit: { may: ["base"], because: "the process shell knows no protocol" },
   relay: { may: ["base", "kit"], because: "the relay must be unable to read what it forwards" },
   gateway: {
@@ -29,7 +30,7 @@ export const rules: Readonly<Record<string, Rule>> = {
     because: "it turns sessions into evidence and reads neither",
   },
   orchestrator: {
-    may: ["base", "kit", "attester", "wire", "log", "attestation", "ratls", "chat", "exchange"],
+    may: ["base", "kit", "attester", "wire", "log", "attestation", "ratls", "chat", "guard", "exchange"],
     because: "who holds text must not learn who paid",
   },
   predictor: {
@@ -45,6 +46,7 @@ export const thirdParty: Readonly<Record<string, Readonly<Record<string, string>
   base: { "@noble/hashes": "SHA-2 that is synchronous in browsers" },
   wire: { hpke: "HPKE, reviewed, the same in Node and browsers" },
   chat: { zod: "outside input" },
+  guard: { zod: "the policy file" },
   attestation: { zod: "trust settings" },
   attester: { zod: "the release file" },
   sdk: { zod: "outside input" },

@@ -1,6 +1,7 @@
-// `sotto`: chat, verify, proxy, up. Answers go to standard output, everything else to standard error.
+// `sotto`: chat, verify, proxy, guard, up. Answers go to standard output, everything else to standard error.
 import { Command } from "commander";
 import { chatCommand } from "./chat.ts";
+import { guardCommand } from "./guard.ts";
 import { proxyCommand } from "./proxy.ts";
 import { exitCodes, reportFailure } from "./terminal.ts";
 import { upCommand } from "./up.ts";
@@ -10,7 +11,6 @@ const program = new Command("sotto")
   .description("Private AI that nobody but you can read")
   .version("0.1.0")
   .showHelpAfterError()
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : exitCodes.usage))
   .addHelpText(
     "after",
     `
@@ -25,8 +25,13 @@ Exit codes:
   .addCommand(chatCommand())
   .addCommand(verifyCommand())
   .addCommand(proxyCommand())
+  .addCommand(guardCommand())
   .addCommand(upCommand());
 
+// Commands that are added do not inherit it.
+for (const command of [program, ...program.commands]) {
+  command.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : exitCodes.usage));
+}
 try {
   await program.parseAsync();
 } catch (error) {

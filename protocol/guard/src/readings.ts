@@ -1,0 +1,18 @@
+// All the ways to read a text: as it stands, and what is encoded in it.
+import { decipherWords, decodeRuns, wordCiphers } from "./encoded-text.ts";
+import { foldText, readWords } from "./normalizer.ts";
+import type { IsKnown } from "./word-splitter.ts";
+
+/** The words of every reading of a text; together at most a fixed multiple of its length. */
+export function readingsOf(text: string, isKnown: IsKnown): string[][] {
+  return [text, ...decodeRuns(text, isKnown)].flatMap((version) => {
+    const words = readWords(foldText(version), isKnown);
+    const readings = [words];
+    for (const cipher of wordCiphers) {
+      const plain = decipherWords(words, cipher, isKnown);
+      // Letters in reverse may mean words in reverse, too.
+      if (plain.length > 0) readings.push(plain, plain.toReversed());
+    }
+    return readings;
+  });
+}

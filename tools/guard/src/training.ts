@@ -1,0 +1,193 @@
+// Makes a classifier from examples: vocabulary, features, and the three heads.
+import { hazardIds } from "@sotto/guard";
+import {
+  type Classifier,
+  foldText,
+  hashText,
+  keepLookBack,
+  Lexicon,
+  readWords,
+  slotOf,
+  stemOf,
+  type Token,
+  visitFeatures,
+} from "@sotto/guard/training";
+import { answerExamples } from "./answers.ts";
+import type { Example } from "./examples.ts";
+import { type Features, LinearModel } from "./linear-model.ts";
+import { pick, type Random, seededRandom, shuffle } from "./random.ts";
+import { wrap } from "./wrappers.ts";
+
+export type TrainingInput = {
+  readonly questions: readonly Example[];
+  readonly answers: readonly Example[];
+  readonly words: Readonly<Record<string, readonly string[]>>;
+  readonly report: (line: string) => void;
+};
+
+const harmBits = 19;
+const answerBits = 16;
+const hazardBits = 15;
+const epochs = { harm: 10, answer: 5, hazards: 6 } as const;
+const decay = 2e-5;
+
+/** Trains all heads; the same input gives the same classifier. */
+export function trainClassifier({ questions, answers, words, report }: TrainingInput): Classifier {
+  const lexicon = new Lexicon(words);
+  const vocabulary = vocabularyOf([...questions, ...answers]);
+  const reader = new TextReader(lexicon, new Set(vocabulary));
+  report(`${questions.length} questions, ${answers.length} answers, ${vocabulary.length} words`);
+  const harm = trainBinary("harm", reader, questions, {
+    bits: harmBits,
+    epochs: epochs.harm,
+    report,
+    augment,
+  });
+  const answer = trainBinary("answer", reader, answerExamples(questions, answers), {
+    bits: answerBits,
+    epochs: epochs.answer,
+    report,
+    augment: (text) => text,
+  });
+  const hazards = trainHazards(reader, questions, report);
+  return {
+    lexicon: lexicon.fingerprint,
+    harm: harm.quantise(),
+    answer: answer.quantise(),
+    hazards: hazards.quantise(),
+    vocabulary: Uint32Array.from(vocabulary),
+  };
+}
+
+// Words that stand in at least two examples; what stands in one may be a typing mistake.
+function vocabularyOf(examples: readonly Example[]): number[] {
+  const counts = new Map<string, number>();
+  for (const { text } of examples) {
+    for (const word of new Set(readWords(foldText(text), () => true))) {
+      if (/^[a-z]+$/.test(word)) counts.set(word, (counts.get(word) ?? 0) + 1);
+    }
+  }
+  const hashes = [...counts].filter(([, count]) => count > 1).map(([word]) => hashText(word));
+  return [...new Set(hashes)].sort((left, right) => left - right);
+}
+
+class TextReader {
+  readonly #lexicon: Lexicon;
+  readonly #isKnown: (word: string) => boolean;
+
+  constructor(lexicon: Lexicon, vocabulary: ReadonlySet<number>) {
+    this.#lexicon = lexicon;
+    this.#isKnown = (word) => vocabulary.has(hashText(word)) || lexicon.knows(stemOf(word));
+  }
+
+  wordsOf(text: string): string[] {
+    return readWords(foldText(text), this.#isKnown);
+  }
+
+  featuresOf(words: readonly string[], bits: number): Features {
+    const slots: number[] = [];
+    const values: number[] = [];
+    const before: Token[] = [];
+    let norm = 0;
+    for (const [position, word] of words.entries()) {
+      const token = this.#lexicon.read(word, before);
+      visitFeatures(token, before, position, (hash, weight) => {
+        slots.push(slotOf({ bits }, hash));
+        values.push(weight);
+        norm += weight * weight;
+      });
+      keepLookBack(before, token);
+    }
+    const scale = 1 / Math.sqrt(Math.max(norm, 1));
+    return { slots: Int32Array.from(slots), values: Float32Array.from(values, (value) => value * scale) };
+  }
+}
+
+type BinaryOptions = {
+  readonly bits: number;
+  readonly epochs: number;
+  readonly report: (line: string) => void;
+  readonly augment: (text: string, random: Random) => string;
+};
+
+function trainBinary(
+  name: string,
+  reader: TextReader,
+  examples: readonly Example[],
+  { bits, epochs, report, augment }: BinaryOptions,
+): LinearModel {
+  const random = seededRandom(1);
+  const model = new LinearModel(bits, 1, decay);
+  const harmful = examples.filter(({ isHarmful }) => isHarmful).length;
+  const weights = {
+    harmful: examples.length / (2 * harmful),
+    harmless: examples.length / (2 * (examples.length - harmful)),
+  };
+  for (let epoch = 1; epoch <= epochs; epoch += 1) {
+    let loss = 0;
+    for (const { text, isHarmful } of shuffle(examples, random)) {
+      const words = dropWords(reader.wordsOf(augment(text, random)), random);
+      const features = reader.featuresOf(words, bits);
+      const sum = model.sums(features)[0] ?? 0;
+      const score = 1 / (1 + Math.exp(-sum));
+      const weight = isHarmful ? weights.harmful : weights.harmless;
+      loss -= weight * Math.log(Math.max(isHarmful ? score : 1 - score, 1e-9));
+      model.step(features, [weight * (score - (isHarmful ? 1 : 0))]);
+    }
+    report(`${name}: round ${epoch} of ${epochs}, loss ${(loss / examples.length).toFixed(4)}`);
+  }
+  return model;
+}
+
+function trainHazards(
+  reader: TextReader,
+  questions: readonly Example[],
+  report: (line: string) => void,
+): LinearModel {
+  const random = seededRandom(2);
+  const model = new LinearModel(hazardBits, hazardIds.length, decay);
+  const examples = questions.filter(({ isHarmful }) => isHarmful);
+  for (let epoch = 1; epoch <= epochs.hazards; epoch += 1) {
+    let right = 0;
+    for (const { text, hazard } of shuffle(examples, random)) {
+      const features = reader.featuresOf(reader.wordsOf(text), hazardBits);
+      const sums = [...model.sums(features)];
+      const highest = Math.max(...sums);
+      const powers = sums.map((sum) => Math.exp(sum - highest));
+      const total = powers.reduce((left, power) => left + power, 0);
+      const wanted = hazard === undefined ? -1 : hazardIds.indexOf(hazard);
+      if (sums.indexOf(highest) === wanted) right += 1;
+      model.step(
+        features,
+        powers.map((power, row) => power / total - (row === wanted ? 1 : 0)),
+      );
+    }
+    report(
+      `hazards: round ${epoch} of ${epochs.hazards}, ${((100 * right) / examples.length).toFixed(1)} % right`,
+    );
+  }
+  return model;
+}
+
+function augment(text: string, random: Random): string {
+  const kind = random();
+  if (kind < 0.2) return wrap(text, random);
+  if (kind < 0.28) return misspell(text, random);
+  return text;
+}
+
+function misspell(text: string, random: Random): string {
+  return text.replace(/\b\w{5,}\b/g, (word) => {
+    if (random() > 0.3) return word;
+    const at = 1 + Math.floor(random() * (word.length - 2));
+    return pick([0, 1, 2], random) === 0
+      ? word.slice(0, at) + word.slice(at + 1)
+      : word.slice(0, at) + word.charAt(at + 1) + word.charAt(at) + word.slice(at + 2);
+  });
+}
+
+// A text should be judged by more than one of its words.
+function dropWords(words: readonly string[], random: Random): readonly string[] {
+  if (words.length < 5 || random() < 0.6) return words;
+  return words.filter(() => random() > 0.1);
+}

@@ -1,10 +1,9 @@
 // What the gateway is told: its keys, the issuers it honours, where nodes are.
-import { readFileSync } from "node:fs";
-import { ConfigError, readConfig } from "@sotto/kit";
+import { readConfig, readConfigJson, type ServerConfig, serverConfig, serverSettings } from "@sotto/kit";
 import { z } from "zod";
 
 const environment = z.strictObject({
-  SOTTO_PORT: z.string().regex(/^\d{1,5}$/),
+  ...serverSettings,
   SOTTO_KEYS: z.string().min(1),
   SOTTO_ISSUERS: z.string().min(1),
   SOTTO_DATA: z.string().min(1),
@@ -27,8 +26,7 @@ const issuers = z.strictObject({
 });
 const nodes = z.record(z.string().regex(/^[a-z0-9-]{1,63}$/), z.url({ protocol: /^https?$/ }));
 
-export type GatewayConfig = {
-  readonly port: number;
+export type GatewayConfig = ServerConfig & {
   readonly dataFile: string;
   readonly keys: z.infer<typeof keys>;
   readonly issuers: z.infer<typeof issuers>;
@@ -39,23 +37,10 @@ export type GatewayConfig = {
 export function loadConfig(): GatewayConfig {
   const env = readConfig(environment);
   return {
-    port: Number(env.SOTTO_PORT),
+    ...serverConfig(env),
     dataFile: env.SOTTO_DATA,
-    keys: readFile(env.SOTTO_KEYS, keys),
-    issuers: readFile(env.SOTTO_ISSUERS, issuers),
-    nodes: readFile(env.SOTTO_NODES, nodes),
+    keys: readConfigJson("SOTTO_KEYS", env.SOTTO_KEYS, keys),
+    issuers: readConfigJson("SOTTO_ISSUERS", env.SOTTO_ISSUERS, issuers),
+    nodes: readConfigJson("SOTTO_NODES", env.SOTTO_NODES, nodes),
   };
-}
-
-function readFile<Schema extends z.ZodType>(path: string, schema: Schema): z.infer<Schema> {
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(path, "utf8"));
-  } catch (cause) {
-    throw new ConfigError("unreadable", "gateway: a configuration file is unreadable", { cause });
-  }
-  const checked = schema.safeParse(value);
-  if (!checked.success)
-    throw new ConfigError("malformed", "gateway: a configuration file does not fit its schema");
-  return checked.data;
 }

@@ -1,7 +1,7 @@
 // The gateway's process.
 import { decodeBase64, systemRandom } from "@sotto/base";
 import { importIssuerPublicKey } from "@sotto/credentials";
-import { createLog, createUpstream, runService, serve } from "@sotto/kit";
+import { createLog, createUpstream, openMetrics, runService, serve } from "@sotto/kit";
 import { createGatewayKeys } from "@sotto/wire/gateway";
 import { loadConfig } from "./config.ts";
 import { createGateway, gatewayLimits } from "./gateway.ts";
@@ -46,9 +46,11 @@ runService("gateway", async () => {
     privateKey: decodeBase64(privateKey),
   }));
   const handler = createGateway({ keys: await createGatewayKeys(pairs), route, random: systemRandom });
+  const metrics = await openMetrics(config.metricsPort, log.metrics);
   const server = await serve({
     handler,
     port: config.port,
+    hosts: config.hosts,
     ...gatewayLimits,
     onFailure: (failure) => log("failed", { in: failure }),
   });
@@ -56,6 +58,7 @@ runService("gateway", async () => {
     address: server.address,
     close: async () => {
       await server.close();
+      await metrics?.close();
       await store.close();
     },
   };

@@ -1,10 +1,9 @@
 // What the issuer is told: keys, accounts and quota in files, the rest in the environment.
-import { readFileSync } from "node:fs";
-import { ConfigError, readConfig } from "@sotto/kit";
+import { readConfig, readConfigJson, type ServerConfig, serverConfig, serverSettings } from "@sotto/kit";
 import { z } from "zod";
 
 const environment = z.strictObject({
-  SOTTO_PORT: z.string().regex(/^\d{1,5}$/),
+  ...serverSettings,
   SOTTO_KEYS: z.string().min(1),
   SOTTO_ACCOUNTS: z.string().min(1),
   SOTTO_DATA: z.string().min(1),
@@ -21,8 +20,7 @@ const accounts = z.array(
   z.strictObject({ id: z.string().min(1), secretSha256: z.string().regex(/^[0-9a-f]{64}$/) }),
 );
 
-export type IssuerConfig = {
-  readonly port: number;
+export type IssuerConfig = ServerConfig & {
   readonly name: string;
   readonly dataFile: string;
   readonly quotaPerDay: number;
@@ -34,24 +32,11 @@ export type IssuerConfig = {
 export function loadConfig(): IssuerConfig {
   const env = readConfig(environment);
   return {
-    port: Number(env.SOTTO_PORT),
+    ...serverConfig(env),
     name: env.SOTTO_NAME,
     dataFile: env.SOTTO_DATA,
     quotaPerDay: Number(env.SOTTO_QUOTA ?? 2000),
-    keys: readFile(env.SOTTO_KEYS, keys),
-    accounts: readFile(env.SOTTO_ACCOUNTS, accounts),
+    keys: readConfigJson("SOTTO_KEYS", env.SOTTO_KEYS, keys),
+    accounts: readConfigJson("SOTTO_ACCOUNTS", env.SOTTO_ACCOUNTS, accounts),
   };
-}
-
-function readFile<Schema extends z.ZodType>(path: string, schema: Schema): z.infer<Schema> {
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(path, "utf8"));
-  } catch (cause) {
-    throw new ConfigError("unreadable", "issuer: a configuration file is unreadable", { cause });
-  }
-  const checked = schema.safeParse(value);
-  if (!checked.success)
-    throw new ConfigError("malformed", "issuer: a configuration file does not fit its schema");
-  return checked.data;
 }

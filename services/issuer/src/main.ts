@@ -1,14 +1,14 @@
 // The issuer's process.
 import { decodeHex } from "@sotto/base";
 import { createIssuerKey } from "@sotto/credentials/issuer";
-import { createLog, runService, serve } from "@sotto/kit";
+import { buckets, createLog, openMetrics, runService, serve } from "@sotto/kit";
 import { loadConfig } from "./config.ts";
 import { createIssuer } from "./issuer.ts";
 import { openQuotaStore } from "./quota-store.ts";
 
 runService("issuer", async () => {
   const config = loadConfig();
-  const log = createLog({ issued: { tokens: ["1", "2-16", "17-64"] }, failed: {} });
+  const log = createLog({ issued: { tokens: buckets(2, 17) }, failed: {} });
   const quota = openQuotaStore(config.dataFile);
   const handler = createIssuer({
     keys: config.keys.map(({ privateKeyPem, ...times }) => ({
@@ -19,11 +19,13 @@ runService("issuer", async () => {
     quota,
     quotaPerDay: config.quotaPerDay,
     clock: Date.now,
-    onIssued: (count) => log("issued", { tokens: count === 1 ? "1" : count <= 16 ? "2-16" : "17-64" }),
+    onIssued: (tokens) => log("issued", { tokens }),
   });
+  const metrics = await openMetrics(config.metricsPort, log.metrics);
   const server = await serve({
     handler,
     port: config.port,
+    hosts: config.hosts,
     maxBodyBytes: 64 * 1024,
     onFailure: () => log("failed", {}),
   });
@@ -31,6 +33,7 @@ runService("issuer", async () => {
     address: server.address,
     close: async () => {
       await server.close();
+      await metrics?.close();
       quota.close();
     },
   };

@@ -1,7 +1,14 @@
 export * from "./config.ts";
+export * from "./config-file.ts";
+export * from "./counted-log.ts";
+export { buckets, type EventTable, EventTableError } from "./event-table.ts";
+export type { ExpectedHosts } from "./expected-hosts.ts";
+export * from "./kill-switch.ts";
 export * from "./log.ts";
+export * from "./metrics.ts";
 export * from "./problem.ts";
 export * from "./server.ts";
+export * from "./server-settings.ts";
 export * from "./service.ts";
 export * from "./tsm.ts";
 export * from "./upstream.ts";

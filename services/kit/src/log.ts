@@ -1,40 +1,48 @@
 // Log events: a table compiled into each service. There is no way to write free text.
+import {
+  type CompiledTable,
+  compileTable,
+  type EventFields,
+  type EventTable,
+  type Series,
+} from "./event-table.ts";
 
-/** A field is a number, a boolean, or one of the words listed. */
-export type EventTable = Readonly<
-  Record<string, Readonly<Record<string, "number" | "boolean" | readonly string[]>>>
->;
-
-type Field<Kind> = Kind extends "number"
-  ? number
-  : Kind extends "boolean"
-    ? boolean
-    : Kind extends readonly (infer Word)[]
-      ? Word
-      : never;
-
-export type Log<Table extends EventTable> = <Kind extends keyof Table & string>(
+/** Tells of an event; whatever the table does not allow is told as `event-dropped`, and nothing of it is kept. */
+export type TellEvent<Table extends EventTable> = <Kind extends keyof Table & string>(
   kind: Kind,
-  fields: { readonly [Name in keyof Table[Kind]]: Field<Table[Kind][Name]> },
+  fields: EventFields<Table, Kind>,
 ) => void;
 
-/** Wires a log that writes one line of JSON per event, and drops whatever the table does not allow. */
+/** `metrics` is what has been told so far, as Prometheus text: counters of kinds and listed words, and no more. */
+export type Log<Table extends EventTable> = TellEvent<Table> & { readonly metrics: () => string };
+
+export type WriteLine = (line: string) => void;
+
+/** Writes a line to standard error. */
+export const writeToStandardError: WriteLine = (line) => void process.stderr.write(line);
+
+/** Wires a log that writes one line of JSON per event, at once; for services that hold no user's text. */
 export function createLog<const Table extends EventTable>(
   table: Table,
-  write: (line: string) => void = (line) => void process.stderr.write(line),
+  write: WriteLine = writeToStandardError,
 ): Log<Table> {
-  return (kind, fields) => {
-    const known = Object.hasOwn(table, kind) ? table[kind] : undefined;
-    if (known === undefined) return;
-    const line: Record<string, unknown> = { event: kind };
-    for (const [name, allowed] of Object.entries(known)) {
-      const value: unknown = Object.entries(fields).find(([key]) => key === name)?.[1];
-      const fits =
-        typeof allowed === "string"
-          ? typeof value === allowed && (typeof value !== "number" || Number.isFinite(value))
-          : typeof value === "string" && allowed.includes(value);
-      if (fits) line[name] = value;
-    }
-    write(`${JSON.stringify(line)}\n`);
+  const compiled = compileTable(table);
+  const tell: TellEvent<Table> = (kind, fields) => {
+    const series = compiled.find(kind, fields);
+    series.count += 1;
+    write(series.line);
   };
+  return Object.assign(tell, { metrics: () => serializeMetrics(compiled) });
+}
+
+/** `sotto_events_total{event="failed",in="handler"} 2`, one line for every series there can be. */
+function serializeMetrics({ series }: CompiledTable): string {
+  const lines = series.map((one) => `sotto_events_total{${labelsOf(one)}} ${one.count}\n`);
+  return `# TYPE sotto_events_total counter\n${lines.join("")}`;
+}
+
+// Kinds, names and words are of a few letters, digits and marks, none of which needs an escape.
+function labelsOf({ kind, fields }: Series): string {
+  const labels = Object.entries({ event: kind, ...fields });
+  return labels.map(([name, value]) => `${name}="${value}"`).join(",");
 }

@@ -7,16 +7,22 @@ import { getRequestListener } from "@hono/node-server";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { writeAnswer } from "./answer-writer.ts";
 import { createBoundedMessage } from "./bounded-message.ts";
+import { ConfigError } from "./config.ts";
+import { type ExpectedHosts, findHostFault } from "./expected-hosts.ts";
 import { problem } from "./problem.ts";
 
 /** "handler": it threw; "answer": its answer broke off after it had begun. */
 export type ServeFailure = "handler" | "answer";
 
-/** `maxInFlight` counts requests whose answers have not ended, streams included. */
+/**
+ * `maxInFlight` counts requests whose answers have not ended, streams included; `hosts` are expected beside loopback
+ * and the address listened on.
+ */
 export type ServeOptions = {
   readonly handler: (request: Request) => Promise<Response>;
   readonly port: number;
   readonly host?: string;
+  readonly hosts?: ExpectedHosts;
   readonly maxBodyBytes?: number;
   readonly maxInFlight?: number;
   readonly onFailure?: (failure: ServeFailure) => void;
@@ -36,12 +42,13 @@ const retryAfterMs = 1000;
 /**
  * Listens on loopback unless told otherwise; port 0 takes a free one.
  *
- * A body over its limit is answered 413, a request over `maxInFlight` 503, a handler that throws 500: status and
- * code, nothing else. A client that leaves aborts `request.signal`. Upgrades are not offered.
+ * A request for another host is answered 421, a body over its limit 413, a request over `maxInFlight` 503, a handler
+ * that throws 500: status and code, nothing else. A client that leaves aborts `request.signal`. Upgrades are not offered.
  */
 export function serve(options: ServeOptions): Promise<RunningServer> {
   const maxBodyBytes = options.maxBodyBytes ?? 4 * 1024 * 1024;
   const maxInFlight = options.maxInFlight ?? 4096;
+  const expected = new Set(options.hosts?.map((host) => host.toLowerCase()));
   const BoundedMessage = createBoundedMessage(maxBodyBytes);
   let inFlight = 0;
   let closing = false;
@@ -82,6 +89,7 @@ export function serve(options: ServeOptions): Promise<RunningServer> {
   const server = createServer(
     {
       IncomingMessage: BoundedMessage,
+      requireHostHeader: false, // asked for below, where the answer has a code
       maxHeaderSize: maxHeaderBytes,
       headersTimeout: headersMs,
       requestTimeout: requestMs,
@@ -89,16 +97,22 @@ export function serve(options: ServeOptions): Promise<RunningServer> {
       connectionsCheckingInterval: 5000,
       noDelay: true,
     },
-    (incoming, outgoing) => void listener(incoming, outgoing),
+    (incoming, outgoing) => {
+      const fault = findHostFault(incoming, expected);
+      void (fault === undefined ? listener(incoming, outgoing) : writeAnswer(hostProblem(fault), outgoing));
+    },
   );
   server.timeout = silenceMs;
   server.on("clientError", (_error, socket) => socket.destroy());
   return new Promise((resolve, reject) => {
-    server.once("error", reject);
+    server.once("error", (cause) => {
+      reject(new ConfigError("address-unavailable", "server: its address cannot be listened on", { cause }));
+    });
     server.listen(options.port, options.host ?? "127.0.0.1", () => {
       const { address, port } = server.address() as AddressInfo; // listening on TCP, so never a string
+      if (address !== "0.0.0.0" && address !== "::") expected.add(authorityOf(address, port));
       resolve({
-        address: `http://${address}:${port}`,
+        address: `http://${authorityOf(address, port)}`,
         close: () =>
           new Promise((closed) => {
             closing = true;
@@ -112,4 +126,15 @@ export function serve(options: ServeOptions): Promise<RunningServer> {
       });
     });
   });
+}
+
+function authorityOf(address: string, port: number): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+// The connection ends: whoever asks here for somebody else may have a body that nobody has a use for.
+function hostProblem(fault: "malformed" | "unexpected"): Response {
+  const answer = fault === "malformed" ? problem(400, "malformed") : problem(421, "wrong-host");
+  answer.headers.set("connection", "close");
+  return answer;
 }

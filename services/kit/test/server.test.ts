@@ -2,7 +2,14 @@ import assert from "node:assert/strict";
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { after, test } from "node:test";
-import { problem, type RunningServer, type ServeFailure, type ServeOptions, serve } from "@sotto/kit";
+import {
+  ConfigError,
+  problem,
+  type RunningServer,
+  type ServeFailure,
+  type ServeOptions,
+  serve,
+} from "@sotto/kit";
 
 const running: RunningServer[] = [];
 after(() => Promise.all(running.map((server) => server.close())));
@@ -62,10 +69,11 @@ test("a body over the limit is refused, whether it is declared, chunked or a lie
   assert.equal(declared.status, 413);
   assert.deepEqual(await declared.json(), { type: "about:blank", status: 413, code: "too-large" });
   const chunk = `200\r\n${"x".repeat(0x200)}\r\n`;
-  const head = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+  const head = "POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n";
   assert.match(await raw(port, head, chunk, chunk, chunk), /^HTTP\/1\.1 413 /);
   assert.match(await raw(port, head, chunk, chunk, "0\r\n\r\n"), /^HTTP\/1\.1 413 /);
-  const both = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n";
+  const both =
+    "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n";
   assert.doesNotMatch(await raw(port, both, chunk, "0\r\n\r\n"), /HTTP\/1\.1 200/);
   assert.equal(whole, 0);
   assert.deepEqual(failures, []);
@@ -76,14 +84,14 @@ test("a body over the limit is refused, whether it is declared, chunked or a lie
 test("headers over 16 KiB, malformed requests and CONNECT end the connection; an upgrade is just a request", async () => {
   const { port } = await start(async () => new Response("plain"));
   assert.doesNotMatch(
-    await raw(port, `GET / HTTP/1.1\r\nhost: a\r\nx: ${"y".repeat(17_000)}\r\n\r\n`),
+    await raw(port, `GET / HTTP/1.1\r\nhost: localhost\r\nx: ${"y".repeat(17_000)}\r\n\r\n`),
     / 200 /,
   );
   assert.doesNotMatch(await raw(port, "GET / HTTP/9.9\r\n\r\n"), / 200 /);
   assert.doesNotMatch(await raw(port, "CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n"), / 200 /);
   const upgraded = await raw(
     port,
-    "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade, close\r\nupgrade: websocket\r\n\r\n",
+    "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade, close\r\nupgrade: websocket\r\n\r\n",
   );
   assert.match(upgraded, /^HTTP\/1\.1 200 /);
   assert.doesNotMatch(upgraded, /101/);
@@ -117,7 +125,7 @@ test("an answer that breaks off breaks the connection, and prints nothing", asyn
       }),
     );
   });
-  const text = await raw(port, "GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+  const text = await raw(port, "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n");
   context.mock.restoreAll();
   assert.match(text, /first/);
   assert.ok(!text.endsWith("0\r\n\r\n"), "looks like a whole answer");
@@ -223,6 +231,85 @@ test("closing lets a running answer finish", async () => {
   assert.equal(await (await pending).text(), "done");
   await closed;
   await assert.rejects(fetch(server.address));
+});
+
+test("a request for another host is refused before the handler, and its connection ends", async () => {
+  let handled = 0;
+  const handler = async (request: Request): Promise<Response> => {
+    handled += 1;
+    return new Response(new URL(request.url).pathname);
+  };
+  const { port } = await start(handler, { hosts: ["relay.example", "Relay.Example:8443"] });
+  const ask = (head: string): Promise<string> => raw(port, `${head}connection: close\r\n\r\n`);
+  const served = [
+    ...[
+      "127.0.0.1",
+      `127.0.0.1:${port}`,
+      "127.0.0.1:9",
+      `localhost:${port}`,
+      "LOCALHOST",
+      "[::1]",
+      "[::1]:9",
+    ],
+    ...["relay.example", "RELAY.example", "relay.example:8443"],
+  ];
+  for (const host of served) {
+    assert.match(await ask(`GET /a HTTP/1.1\r\nhost: ${host}\r\n`), /^HTTP\/1\.1 200 .*\/a/s, host);
+    const absolute = `GET http://${host}/b HTTP/1.1\r\nHost: ${host}\r\n`;
+    assert.match(await ask(absolute), /^HTTP\/1\.1 200 .*\/b/s, absolute);
+  }
+  assert.equal(handled, 2 * served.length);
+  const elsewhere = [
+    ...[
+      "evil.example",
+      "",
+      "a",
+      "relay.example:1",
+      "relay.example.",
+      "xrelay.example",
+      "127.0.0.2",
+      "0.0.0.0",
+    ],
+    ...[
+      "127.0.0.1.evil.example",
+      "127.0.0.1:",
+      "127.0.0.1:1:1",
+      "127.0.0.1:123456",
+      "localhost.evil.example",
+    ],
+    ...["u@127.0.0.1", "127.0.0.1, evil.example", "127.0.0.1 evil", "::1", "[::2]", "2130706433", "0x7f.1"],
+    ...["localhost.", "sub.localhost", "127.1", "127.0.0.1/", "127.0.0.1#", "127.0.0.1\\"],
+  ];
+  for (const host of elsewhere)
+    assert.match(await ask(`GET / HTTP/1.1\r\nhost: ${host}\r\n`), /^HTTP\/1\.1 421 .*"wrong-host"/s, host);
+  const local = "host: 127.0.0.1\r\n";
+  const targets = [
+    "http://evil.example/",
+    "http://127.0.0.1:9/",
+    "http://u@127.0.0.1/",
+    "https://evil.example",
+  ];
+  for (const target of targets)
+    assert.match(await ask(`GET ${target} HTTP/1.1\r\n${local}`), /^HTTP\/1\.1 421 /, target);
+  const malformed = [
+    "GET / HTTP/1.1\r\n",
+    "GET / HTTP/1.0\r\n",
+    `GET / HTTP/1.1\r\n${local}${local}`,
+    `GET / HTTP/1.1\r\n${local}HOST: evil.example\r\n`,
+    `OPTIONS * HTTP/1.1\r\n${local}`,
+  ];
+  for (const head of malformed) assert.match(await ask(head), /^HTTP\/1\.1 400 /, head);
+  const body = `POST / HTTP/1.1\r\nhost: evil.example\r\ncontent-length: 5000000\r\n\r\n`;
+  assert.match(await raw(port, body, new Uint8Array(100_000)), /^HTTP\/1\.1 421 /);
+  assert.equal(handled, 2 * served.length);
+});
+
+test("a server says why it cannot listen", async () => {
+  const { port } = await start(echo);
+  await assert.rejects(
+    serve({ port, handler: echo }),
+    (error) => error instanceof ConfigError && error.code === "address-unavailable",
+  );
 });
 
 test("a problem is a status and a code, and a registered type where there is one", async () => {

@@ -1,13 +1,19 @@
 // What the publisher is told: its key and folder, whom it lets in, who must have seen a tree before it is published.
-import { readFileSync } from "node:fs";
-import { ConfigError, readConfig } from "@sotto/kit";
+import {
+  readConfig,
+  readConfigFile,
+  readConfigJson,
+  type ServerConfig,
+  serverConfig,
+  serverSettings,
+} from "@sotto/kit";
 import { type LogPolicy, parsePolicy, parseSigner, parseVerifier, type Signer } from "@sotto/log";
 import { z } from "zod";
 import type { Authorities } from "./authorities.ts";
 import type { WitnessAddress } from "./cosigner.ts";
 
 const environment = z.strictObject({
-  SOTTO_PORT: z.string().regex(/^\d{1,5}$/),
+  ...serverSettings,
   SOTTO_DATA: z.string().min(1),
   SOTTO_KEY: z.string().min(1),
   SOTTO_WITNESSES: z.string().min(1),
@@ -20,8 +26,7 @@ const authorities = z.record(
   z.strictObject({ keys: z.array(z.string()).min(1), threshold: z.number().int().min(1) }),
 );
 
-export type PublisherConfig = {
-  readonly port: number;
+export type PublisherConfig = ServerConfig & {
   readonly folder: string;
   readonly signer: Signer;
   readonly witnesses: readonly WitnessAddress[];
@@ -32,16 +37,16 @@ export type PublisherConfig = {
 /** Reads and checks everything; throws `ConfigError` or `LogError`. */
 export function loadConfig(): PublisherConfig {
   const env = readConfig(environment);
-  const allowed = readFile(env.SOTTO_AUTHORITIES, authorities);
+  const allowed = readConfigJson("SOTTO_AUTHORITIES", env.SOTTO_AUTHORITIES, authorities);
   return {
-    port: Number(env.SOTTO_PORT),
+    ...serverConfig(env),
     folder: env.SOTTO_DATA,
-    signer: parseSigner(readFileSync(env.SOTTO_KEY, "utf8")),
-    witnesses: readFile(env.SOTTO_WITNESSES, witnesses).map(({ url, vkey }) => ({
+    signer: parseSigner(readConfigFile("SOTTO_KEY", env.SOTTO_KEY)),
+    witnesses: readConfigJson("SOTTO_WITNESSES", env.SOTTO_WITNESSES, witnesses).map(({ url, vkey }) => ({
       url,
       verifier: parseVerifier(vkey),
     })),
-    policy: parsePolicy(readFileSync(env.SOTTO_POLICY, "utf8")),
+    policy: parsePolicy(readConfigFile("SOTTO_POLICY", env.SOTTO_POLICY)),
     authorities: Object.fromEntries(
       Object.entries(allowed).map(([kind, { keys, threshold }]) => [
         kind,
@@ -49,11 +54,4 @@ export function loadConfig(): PublisherConfig {
       ]),
     ),
   };
-}
-
-function readFile<Schema extends z.ZodType>(path: string, schema: Schema): z.infer<Schema> {
-  const checked = schema.safeParse(JSON.parse(readFileSync(path, "utf8")));
-  if (!checked.success)
-    throw new ConfigError("malformed", "publisher: a configuration file does not fit its schema");
-  return checked.data;
 }

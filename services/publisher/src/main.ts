@@ -1,5 +1,5 @@
 // The publisher's process.
-import { createLog, runService, serve } from "@sotto/kit";
+import { createLog, openMetrics, runService, serve } from "@sotto/kit";
 import { loadConfig } from "./config.ts";
 import { createCosigner } from "./cosigner.ts";
 import { openFileStore } from "./file-store.ts";
@@ -20,9 +20,11 @@ runService("publisher", async () => {
   refresh();
   const timer = setInterval(refresh, refreshMs);
   const handler = createPublisher({ sequencer, store, authorities: config.authorities });
+  const metrics = await openMetrics(config.metricsPort, log.metrics);
   const server = await serve({
     handler,
     port: config.port,
+    hosts: config.hosts,
     maxBodyBytes: 512 * 1024,
     onFailure: () => log("failed", {}),
   });
@@ -31,6 +33,7 @@ runService("publisher", async () => {
     close: async () => {
       clearInterval(timer);
       await server.close();
+      await metrics?.close();
       store.close();
     },
   };

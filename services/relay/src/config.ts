@@ -1,15 +1,14 @@
 // What the relay is told: where the one gateway and the directory are.
-import { readConfig } from "@sotto/kit";
+import { readConfig, type ServerConfig, serverConfig, serverSettings } from "@sotto/kit";
 import { z } from "zod";
 
 const environment = z.strictObject({
-  SOTTO_PORT: z.string().regex(/^\d{1,5}$/),
+  ...serverSettings,
   SOTTO_GATEWAY: z.url({ protocol: /^https?$/ }),
   SOTTO_DIRECTORY: z.url({ protocol: /^https?$/ }),
 });
 
-export type RelayConfig = {
-  readonly port: number;
+export type RelayConfig = ServerConfig & {
   readonly gatewayUrl: string;
   readonly directoryUrl: string;
 };
@@ -17,5 +16,5 @@ export type RelayConfig = {
 /** Reads and checks the environment; throws `ConfigError`. */
 export function loadConfig(): RelayConfig {
   const env = readConfig(environment);
-  return { port: Number(env.SOTTO_PORT), gatewayUrl: env.SOTTO_GATEWAY, directoryUrl: env.SOTTO_DIRECTORY };
+  return { ...serverConfig(env), gatewayUrl: env.SOTTO_GATEWAY, directoryUrl: env.SOTTO_DIRECTORY };
 }

@@ -29,12 +29,16 @@ export const rules: Readonly<Record<string, Rule>> = {
     may: ["base", "kit", "attestation"],
     because: "it turns sessions into evidence and reads neither",
   },
+  sealed: {
+    may: ["base", "attestation"],
+    because: "it starts processes and carries their ciphertext, whatever that is",
+  },
   orchestrator: {
-    may: ["base", "kit", "attester", "wire", "log", "attestation", "ratls", "chat", "guard", "exchange"],
+    may: ["base", "kit", "attester", "sealed", "attestation", "ratls", "chat", "guard", "exchange"],
     because: "who holds text must not learn who paid",
   },
   predictor: {
-    may: ["base", "kit", "attester", "wire", "log", "attestation", "ratls", "chat", "exchange"],
+    may: ["base", "kit", "attester", "sealed", "ratls", "chat", "exchange"],
     because: "who holds text must not learn who paid",
   },
   publisher: { may: ["base", "kit", "log"], because: "the log is public and knows no users" },

@@ -78,15 +78,31 @@ export function boundParts(bundle: BoundEvidence): BoundParts {
 function writeBoundParts(bundle: BoundEvidence): BoundParts {
   const gpus = new ByteWriter();
   for (const gpu of bundle.gpus) gpus.vector(3, gpu);
-  const peers = new ByteWriter();
-  for (const { binding, bundle: peer } of bundle.peers) {
-    peers.u8(roleCode[binding.role]);
-    for (const field of [binding.spkiDigest, binding.nonce, binding.exporter, binding.requestDigest])
-      peers.bytes(requireHash(field));
-    peers.vector(3, writeBundle(peer));
-  }
   const layers = serializeSandboxLayers(bundle.layers);
-  return { statement: bundle.statement, layers, gpus: gpus.finish(), peers: peers.finish() };
+  return { statement: bundle.statement, layers, gpus: gpus.finish(), peers: writePeers(bundle.peers) };
+}
+
+/** Peers as they stand in a bundle; throws `AttestationError`. */
+export function serializePeers(peers: readonly PeerEvidence[]): Bytes {
+  const bytes = strictly("evidence", () => writePeers(peers));
+  parsePeers(bytes);
+  return bytes;
+}
+
+/** Reads what `serializePeers` writes; throws `AttestationError`. */
+export function parsePeers(bytes: Bytes): PeerEvidence[] {
+  return strictly("evidence", () => readList(bytes, maxPeers, readPeer));
+}
+
+function writePeers(peers: readonly PeerEvidence[]): Bytes {
+  const writer = new ByteWriter();
+  for (const { binding, bundle } of peers) {
+    writer.u8(roleCode[binding.role]);
+    for (const field of [binding.spkiDigest, binding.nonce, binding.exporter, binding.requestDigest])
+      writer.bytes(requireHash(field));
+    writer.vector(3, writeBundle(bundle));
+  }
+  return writer.finish();
 }
 
 function requireHash(bytes: Bytes): Bytes {

@@ -13,12 +13,16 @@ const usageOf = ({ promptTokens, completionTokens }: Usage): object => ({
   total_tokens: promptTokens + completionTokens,
 });
 
+/** Why an answer was filtered: the hazard, by its id in the safety policy. */
+export type Filtered = { readonly category: string };
+
 /** A whole answer. */
 export function completion(
   head: CompletionHead,
   text: string,
   finishReason: FinishReason,
   usage: Usage,
+  filtered?: Filtered,
 ): object {
   const message = { role: "assistant", content: text, refusal: null };
   return {
@@ -26,9 +30,14 @@ export function completion(
     object: "chat.completion",
     created: head.created,
     model: head.model,
-    choices: [{ index: 0, message, logprobs: null, finish_reason: finishReason }],
+    choices: [{ index: 0, message, logprobs: null, finish_reason: finishReason, ...filterOf(filtered) }],
     usage: usageOf(usage),
   };
+}
+
+// Clients that do not know it pass it over: the refusal itself is the message.
+function filterOf(filtered: Filtered | undefined): object {
+  return filtered === undefined ? {} : { content_filter: filtered };
 }
 
 /** One event of a streamed answer: the role, a piece of text, or the reason for its end. */
@@ -36,13 +45,14 @@ export function serializeChunk(
   head: CompletionHead,
   delta: { readonly role?: "assistant"; readonly content?: string },
   finishReason: FinishReason | null = null,
+  filtered?: Filtered,
 ): Bytes {
   return serializeEvent({
     id: head.id,
     object: "chat.completion.chunk",
     created: head.created,
     model: head.model,
-    choices: [{ index: 0, delta, logprobs: null, finish_reason: finishReason }],
+    choices: [{ index: 0, delta, logprobs: null, finish_reason: finishReason, ...filterOf(filtered) }],
   });
 }
 

@@ -1,52 +1,70 @@
-// What the orchestrator is told: the measured file decides, the environment only says where things are.
-import { readFileSync } from "node:fs";
-import { trustSettingsSchema } from "@sotto/attestation";
-import { ConfigError, readConfig } from "@sotto/kit";
+// What the orchestrator is told: the measured files decide, the environment only says where things are.
+import { fileURLToPath } from "node:url";
+import { classifierUrl, openGuard, policyUrl } from "@sotto/guard";
+import { readConfig, readConfigJson } from "@sotto/kit";
+import { readMeasuredFile } from "@sotto/sealed";
 import { z } from "zod";
-import type { PredictorAddress } from "./predictor-pool.ts";
+import { type MeasuredConfig, measuredConfigSchema } from "./measured-config.ts";
 
+/** Host and port of a node: a hint for routing that nothing trusts. */
+export type NodeAddress = { readonly host: string; readonly port: number };
+
+const addresses = z.string().regex(/^[0-9a-z.-]+:\d{1,5}(,[0-9a-z.-]+:\d{1,5})*$/);
 const environment = z.strictObject({
   SOTTO_PORT: z.string().regex(/^\d{1,5}$/),
   SOTTO_TSM: z.string().min(1),
   SOTTO_CONFIG: z.string().min(1),
   SOTTO_RELEASE: z.string().min(1),
-  SOTTO_PREDICTORS: z.string().regex(/^[0-9a-z.-]+:\d{1,5}(,[0-9a-z.-]+:\d{1,5})*$/),
-});
-
-const measured = z.strictObject({
-  role: z.literal("orchestrator"),
-  trust: trustSettingsSchema,
-  maxSessions: z.number().int().min(1).max(100_000),
-  predictorSessions: z.number().int().min(1).max(64),
+  SOTTO_SEALED: z.string().min(1),
+  SOTTO_SWITCH: z.string().min(1).optional(),
+  SOTTO_PREDICTORS: addresses,
 });
 
 export type OrchestratorConfig = {
   readonly port: number;
   readonly tsmRoot: string;
   readonly releaseFile: string;
-  readonly predictors: readonly PredictorAddress[];
-  readonly measured: z.infer<typeof measured>;
+  readonly switchFile: string | undefined;
+  readonly predictors: readonly NodeAddress[];
+  readonly measured: MeasuredConfig;
+  /** Paths of what a sealed process reads, each checked against the measured configuration. */
+  readonly files: {
+    readonly code: string;
+    readonly config: string;
+    readonly policy: string;
+    readonly classifier: string;
+  };
 };
 
-/** Reads and checks everything; throws `ConfigError`, which stops the boot. */
-export function loadConfig(): OrchestratorConfig {
-  const env = readConfig(environment);
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(env.SOTTO_CONFIG, "utf8"));
-  } catch (cause) {
-    throw new ConfigError("malformed", "measured configuration: unreadable", { cause });
-  }
-  const checked = measured.safeParse(value);
-  if (!checked.success) throw new ConfigError("malformed", "measured configuration: does not fit its schema");
+/** Reads and checks everything; throws `ConfigError`, `MeasuredFileError` or `GuardError`, which stop the boot. */
+export function loadConfig(
+  given: Readonly<Record<string, string | undefined>> = process.env,
+): OrchestratorConfig {
+  const env = readConfig(environment, given, { confidential: true });
+  const measured = readConfigJson("SOTTO_CONFIG", env.SOTTO_CONFIG, measuredConfigSchema);
+  const files = {
+    code: env.SOTTO_SEALED,
+    config: env.SOTTO_CONFIG,
+    policy: fileURLToPath(policyUrl),
+    classifier: fileURLToPath(classifierUrl),
+  };
+  readMeasuredFile(files.code, measured.sealed);
+  openGuard({
+    policy: readMeasuredFile(files.policy, measured.guard.policy),
+    classifier: readMeasuredFile(files.classifier, measured.guard.classifier),
+  });
   return {
     port: Number(env.SOTTO_PORT),
     tsmRoot: env.SOTTO_TSM,
     releaseFile: env.SOTTO_RELEASE,
-    predictors: env.SOTTO_PREDICTORS.split(",").map((pair) => {
-      const [host = "", port = ""] = pair.split(":");
-      return { host, port: Number(port) };
-    }),
-    measured: checked.data,
+    switchFile: env.SOTTO_SWITCH,
+    predictors: env.SOTTO_PREDICTORS.split(",").map(parseAddress),
+    measured,
+    files,
   };
+}
+
+function parseAddress(pair: string): NodeAddress {
+  const [host = "", port = ""] = pair.split(":");
+  return { host, port: Number(port) };
 }

@@ -1,5 +1,4 @@
-// The orchestrator on AMD's hardware.
-import { productionPolicy } from "@sotto/attestation";
+// The orchestrator on AMD's hardware: it serves in a whole sandbox, or not at all.
 import { runOrchestrator } from "./service.ts";
 
-runOrchestrator(({ measured }) => productionPolicy(measured.trust));
+runOrchestrator({ requiresAllLayers: true });

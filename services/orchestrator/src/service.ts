@@ -1,60 +1,76 @@
-// Puts the orchestrator together; what to trust comes from the entry that is measured.
-import type { TrustPolicy } from "@sotto/attestation";
+// Puts the orchestrator together. This process never holds text, nor a key that opens any: what to trust, and what to
+// answer, is known to the sealed processes that it starts.
 import { createAttester } from "@sotto/attester";
 import { systemRandom } from "@sotto/base";
-import { createLog, runService, serve } from "@sotto/kit";
-import { loadConfig, type OrchestratorConfig } from "./config.ts";
-import { createPredictorPool } from "./predictor-pool.ts";
-import { createSealedSession } from "./sealed-session.ts";
-import { createSwitchboard, defaultSwitchboardLimits } from "./switchboard.ts";
+import { openCountedLog, openKillSwitch, runService, serve } from "@sotto/kit";
+import { createProcessPool, requireLayers } from "@sotto/sealed";
+import { loadConfig } from "./config.ts";
+import { sessionSandbox, startSession } from "./session-process.ts";
+import { createSwitchboard } from "./switchboard.ts";
 
-const maxPredictorSessionAgeMs = 120_000;
-const predictorTimeoutMs = 20_000;
+const maxAgeMs = 100_000; // of a process that waits, and of the predictor session that it has verified
+const maxWaitMs = 10_000;
 
 const events = {
-  "session-ended": { outcome: ["answered", "failed"] },
-  "predictor-refused": {},
+  "session-ended": { outcome: ["answered", "refused", "failed"] },
+  "process-failed": {},
+  "predictor-missing": { why: ["predictor-refused", "predictor-unreachable"] },
+  "inference-switched": { to: ["on", "off"] },
 } as const;
 
-/** Runs the service; `createPolicy` turns the measured settings into what predictors are held to. */
-export function runOrchestrator(createPolicy: (config: OrchestratorConfig) => TrustPolicy): void {
+/** Runs the service; `requiresAllLayers` keeps it from serving where the machine lacks a layer of the sandbox. */
+export function runOrchestrator({ requiresAllLayers }: { readonly requiresAllLayers: boolean }): void {
   runService("orchestrator", async () => {
     const config = loadConfig();
-    const log = createLog(events);
+    const { measured } = config;
+    const log = openCountedLog(events, { atOnce: ["inference-switched"] });
     const attester = createAttester({
       tsmRoot: config.tsmRoot,
       release: config.releaseFile,
       role: "orchestrator",
       clock: Date.now,
     });
-    const predictors = createPredictorPool({
-      addresses: config.predictors,
-      policy: createPolicy(config),
+    const sandbox = sessionSandbox(config);
+    const start = async () => {
+      const process = await startSession({ sandbox, predictors: config.predictors, random: systemRandom });
+      if (requiresAllLayers) requireLayers(process);
+      const { obstacle } = process;
+      if (obstacle === "predictor-refused" || obstacle === "predictor-unreachable")
+        log.tell("predictor-missing", { why: obstacle });
+      return process;
+    };
+    // Nobody is let in before one process has come up: code or sandbox that does not work shows now.
+    const first = await start();
+    const processes = createProcessPool({
+      start,
+      first,
       clock: Date.now,
-      random: systemRandom,
-      size: config.measured.predictorSessions,
-      maxAgeMs: maxPredictorSessionAgeMs,
-      timeoutMs: predictorTimeoutMs,
-      onRefusal: () => log("predictor-refused", {}),
+      minimumReady: measured.minimumReady,
+      maximum: measured.maximumProcesses,
+      maxAgeMs,
+      maxWaitMs,
+      onStartFailure: () => log.tell("process-failed", {}),
     });
-    const limits = { ...defaultSwitchboardLimits, maxSessions: config.measured.maxSessions };
+    const killSwitch = openKillSwitch(config.switchFile, (state) => {
+      log.tell("inference-switched", { to: state });
+      if (state === "off") switchboard.dropAll();
+    });
     const switchboard = createSwitchboard({
-      serveSession: createSealedSession({
-        attester,
-        predictors,
-        random: systemRandom,
-        onEnd: (outcome) => log("session-ended", { outcome }),
-      }),
+      processes,
+      attest: attester.attest,
+      isOpen: () => measured.inference === "on" && killSwitch.state() === "on",
+      onEnd: (outcome) => log.tell("session-ended", { outcome }),
       clock: Date.now,
       random: systemRandom,
-      limits,
     });
     const server = await serve({ handler: switchboard.handle, port: config.port });
     return {
       address: server.address,
       close: async () => {
+        killSwitch.close();
         switchboard.close();
-        predictors.close();
+        processes.close();
+        log.close();
         await server.close();
       },
     };

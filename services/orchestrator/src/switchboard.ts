@@ -1,26 +1,37 @@
-// The part that accepts connections: gives every session a handle and moves ciphertext, nothing else.
+// The part that accepts connections: gives every session a handle and a sealed process, and moves ciphertext between
+// the two, nothing else.
 import { type Bytes, type Clock, encodeHex, type Random, readBody } from "@sotto/base";
 import { problem } from "@sotto/kit";
-import { type FlightSink, FlightStream } from "./flight-stream.ts";
+import {
+  type Attest,
+  answerAttest,
+  messageType,
+  type Outcome,
+  type ProcessPool,
+  SealedError,
+} from "@sotto/sealed";
+import { FlightCarrier, type FlightSink } from "./flight-carrier.ts";
+import type { SessionProcess } from "./session-process.ts";
 
 /** Limits of the switchboard; times in milliseconds. */
 export type SwitchboardLimits = {
-  readonly maxSessions: number;
   readonly maxBodyBytes: number;
   readonly idleMs: number;
   readonly lifetimeMs: number;
 };
 
 export const defaultSwitchboardLimits: SwitchboardLimits = {
-  maxSessions: 512,
   maxBodyBytes: 1024 * 1024 + 64 * 1024, // the largest request, with its TLS records
   idleMs: 120_000,
   lifetimeMs: 600_000,
 };
 
 export type SwitchboardDependencies = {
-  /** Serves one session over the stream; calls `endFlight` on it whenever it has nothing more to say. */
-  readonly serveSession: (stream: FlightStream, signal: AbortSignal) => Promise<void>;
+  readonly processes: ProcessPool<SessionProcess>;
+  readonly attest: Attest;
+  /** Whether questions are taken now. */
+  readonly isOpen: () => boolean;
+  readonly onEnd: (outcome: Outcome) => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly limits?: SwitchboardLimits;
@@ -29,56 +40,86 @@ export type SwitchboardDependencies = {
 export type Switchboard = {
   readonly handle: (request: Request) => Promise<Response>;
   readonly sessionCount: () => number;
+  /** Ends every session, the ones that are being answered too. */
+  readonly dropAll: () => void;
   readonly close: () => void;
 };
 
-type Entry = {
-  readonly stream: FlightStream;
-  readonly abort: AbortController;
+type Session = {
+  readonly process: SessionProcess;
+  readonly carrier: FlightCarrier;
   readonly expiresAt: number;
   usedAt: number;
 };
 
+const retryAfterMs = 1000;
+const highWaterBytes = 256 * 1024;
+const sweepMs = 1000;
+
 /** Wires a switchboard: `POST /sessions` opens a session, `POST /sessions/<handle>` carries one exchange of it. */
 export function createSwitchboard(dependencies: SwitchboardDependencies): Switchboard {
+  const { processes, attest, clock, random, onEnd } = dependencies;
   const limits = dependencies.limits ?? defaultSwitchboardLimits;
-  const sessions = new Map<string, Entry>();
+  const sessions = new Map<string, Session>();
 
-  const drop = (handle: string): void => {
-    const entry = sessions.get(handle);
-    if (entry === undefined) return;
-    sessions.delete(handle);
-    entry.abort.abort();
-    entry.stream.destroy();
+  const drop = (handle: string): void => sessions.get(handle)?.process.kill();
+  const dropAll = (): void => {
+    for (const handle of sessions.keys()) drop(handle);
   };
-
-  const dropExpired = (): void => {
-    const now = dependencies.clock();
-    for (const [handle, entry] of sessions) {
-      if (now > entry.expiresAt || now > entry.usedAt + limits.idleMs) drop(handle);
+  const sweep = setInterval(() => {
+    const now = clock();
+    for (const [handle, { expiresAt, usedAt }] of sessions) {
+      if (now > expiresAt || now > usedAt + limits.idleMs) drop(handle);
     }
+  }, sweepMs).unref();
+
+  const open = (process: SessionProcess): { handle: string; session: Session } => {
+    const handle = encodeHex(random(16));
+    const carrier = new FlightCarrier();
+    const now = clock();
+    const session: Session = { process, carrier, expiresAt: now + limits.lifetimeMs, usedAt: now };
+    let outcome: Outcome | undefined;
+    let attested = false;
+    sessions.set(handle, session);
+    process.assign({
+      bytes: (_name, bytes) => carrier.write(bytes),
+      flight: (received) => carrier.endFlight(received),
+      end: () => carrier.finish(),
+      asked: (type, content) => {
+        // One session, one report; and no engine to take turns with.
+        if (type !== "attest" || attested) return process.kill();
+        attested = true;
+        void answerAttest(process, "orchestrator", attest, content);
+      },
+      done: (given) => {
+        outcome = given;
+        carrier.finish();
+      },
+    });
+    process.ended.then(() => {
+      sessions.delete(handle);
+      carrier.abort();
+      onEnd(outcome ?? "failed");
+    });
+    process.send(messageType.assign);
+    return { handle, session };
   };
 
-  const open = (): { handle: string; entry: Entry } => {
-    const handle = encodeHex(dependencies.random(16));
-    const now = dependencies.clock();
-    const entry: Entry = {
-      stream: new FlightStream(),
-      abort: new AbortController(),
-      expiresAt: now + limits.lifetimeMs,
-      usedAt: now,
-    };
-    // A session that fails has said so to its own client, inside TLS; nobody else is told why.
-    entry.stream.on("error", () => {});
-    sessions.set(handle, entry);
-    dependencies
-      .serveSession(entry.stream, entry.abort.signal)
-      .catch(() => {})
-      .finally(() => {
-        entry.stream.end();
-        sessions.delete(handle);
-      });
-    return { handle, entry };
+  const admit = async (body: Bytes): Promise<Response> => {
+    if (!dependencies.isOpen()) return problem(503, "inference-off");
+    let process: SessionProcess;
+    try {
+      process = await processes.take();
+    } catch (error) {
+      if (!(error instanceof SealedError)) throw error;
+      return problem(503, "busy", { retryAfterMs });
+    }
+    if (!dependencies.isOpen()) {
+      process.kill();
+      return problem(503, "inference-off");
+    }
+    const { handle, session } = open(process);
+    return exchange(session, body, { "sotto-session": handle });
   };
 
   const handle = async (request: Request): Promise<Response> => {
@@ -88,41 +129,46 @@ export function createSwitchboard(dependencies: SwitchboardDependencies): Switch
     if (request.method !== "POST") return problem(405, "method-not-allowed");
     const body = await readBody(request, limits.maxBodyBytes);
     if (body === undefined) return problem(413, "too-large");
-    dropExpired();
     const known = match[1];
-    if (known !== undefined) {
-      const entry = sessions.get(known);
-      if (entry === undefined) return problem(404, "unknown-session");
-      entry.usedAt = dependencies.clock();
-      return exchange(entry.stream, body, {});
-    }
-    if (sessions.size >= limits.maxSessions) return problem(503, "busy", { retryAfterMs: 1000 });
-    const opened = open();
-    return exchange(opened.entry.stream, body, { "sotto-session": opened.handle });
+    if (known === undefined) return admit(body);
+    const session = sessions.get(known);
+    if (session === undefined) return problem(404, "unknown-session");
+    if (!dependencies.isOpen()) return problem(503, "inference-off");
+    session.usedAt = clock();
+    return exchange(session, body, {});
   };
 
   return {
     handle,
     sessionCount: () => sessions.size,
+    dropAll,
     close: () => {
-      for (const handle of [...sessions.keys()]) drop(handle);
+      clearInterval(sweep);
+      dropAll();
     },
   };
 }
 
-function exchange(stream: FlightStream, input: Bytes, headers: Record<string, string>): Response {
-  const body = new ReadableStream<Uint8Array>({
-    start(controller) {
-      const sink: FlightSink = {
-        write: (bytes) => controller.enqueue(bytes),
-        end: () => controller.close(),
-        abort: () => controller.error(new Error("session ended early")),
-      };
-      stream.exchange(input, sink);
+function exchange({ process, carrier }: Session, input: Bytes, headers: Record<string, string>): Response {
+  const body = new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        const sink: FlightSink = {
+          write: (bytes) => {
+            controller.enqueue(bytes);
+            return (controller.desiredSize ?? 0) > 0;
+          },
+          end: () => controller.close(),
+          abort: () => controller.error(new Error("session ended early")),
+        };
+        carrier.begin(sink);
+        process.write("client", input);
+      },
+      pull: () => process.resume(),
+      // Who leaves in the middle of an answer has left the session.
+      cancel: () => process.kill(),
     },
-    cancel() {
-      stream.destroy();
-    },
-  });
+    { highWaterMark: highWaterBytes, size: (chunk) => chunk.length },
+  );
   return new Response(body, { headers: { "content-type": "application/octet-stream", ...headers } });
 }

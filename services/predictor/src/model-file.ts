@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
-import { EngineError } from "./engines/engine.ts";
+import { EngineError } from "./sealed/engines/engine.ts";
 
 const ggufMagic = "GGUF";
 

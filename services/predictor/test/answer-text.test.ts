@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { createEventQueue } from "../src/engines/event-queue.ts";
-import { createStopFilter } from "../src/engines/stop-filter.ts";
-import { createTokenText, type Detokenize } from "../src/engines/token-text.ts";
+import { createEventQueue } from "../src/sealed/engines/event-queue.ts";
+import { createStopFilter } from "../src/sealed/engines/stop-filter.ts";
+import { createTokenText, type Detokenize } from "../src/sealed/engines/token-text.ts";
 
 const bytesOf = new TextEncoder();
 // Tokens of this detokenizer are bytes, as in the byte fallback of real ones.

@@ -6,9 +6,9 @@ import { after, before, test } from "node:test";
 import { type Bytes, encodeHex, sha256 } from "@sotto/base";
 import type { ChatRequest } from "@sotto/chat";
 import { writeBabbleModel } from "../../../tools/up/src/babble.ts";
-import { type Engine, EngineError } from "../src/engines/engine.ts";
-import { openLlamaEngine } from "../src/engines/llama.ts";
 import { verifyModelFile } from "../src/model-file.ts";
+import { type Engine, EngineError } from "../src/sealed/engines/engine.ts";
+import { openLlamaEngine } from "../src/sealed/engines/llama.ts";
 import { type Answer, createQuestion, readAnswer } from "./question.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sotto-predictor-"));

@@ -3,8 +3,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { after, before, test } from "node:test";
 import { doneEvent, serializeChunk, serializeUsageChunk } from "@sotto/chat";
-import { EngineError } from "../src/engines/engine.ts";
-import { openOpenAiEngine } from "../src/engines/openai.ts";
+import { EngineError } from "../src/sealed/engines/engine.ts";
+import { openOpenAiEngine } from "../src/sealed/engines/openai.ts";
 import { createQuestion, readAnswer } from "./question.ts";
 
 type Play = (response: ServerResponse) => void;

@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { encodeUtf8, systemRandom } from "@sotto/base";
 import { type ChatRequest, SseParser } from "@sotto/chat";
 import OpenAI from "openai";
-import { type Engine, EngineError, type EngineEvent } from "../src/engines/engine.ts";
-import { createPredictor } from "../src/predictor.ts";
+import { type Engine, EngineError, type EngineEvent } from "../src/sealed/engines/engine.ts";
+import { createPredictor } from "../src/sealed/predictor.ts";
 
 const usage = { promptTokens: 3, completionTokens: 2 };
 const end: EngineEvent = { type: "end", finishReason: "stop", usage };

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { ChatRequest, FinishReason, Usage } from "@sotto/chat";
-import type { EngineEvent } from "../src/engines/engine.ts";
+import type { EngineEvent } from "../src/sealed/engines/engine.ts";
 
 /** A question with everything left out but what is given. */
 export const createQuestion = (given: Partial<ChatRequest>): ChatRequest => ({

@@ -13,8 +13,8 @@ import {
   systemRandom,
 } from "@sotto/base";
 import { ResponseParser, serializeRequest } from "@sotto/wire";
-import type { Engine } from "../src/engines/engine.ts";
-import { createPredictor } from "../src/predictor.ts";
+import type { Engine } from "../src/sealed/engines/engine.ts";
+import { createPredictor } from "../src/sealed/predictor.ts";
 import { type SessionServer, type SessionServerOptions, serveSessions } from "../src/session-server.ts";
 
 const usage = { promptTokens: 1, completionTokens: 2 };

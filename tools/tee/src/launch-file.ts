@@ -7,7 +7,7 @@ import { TeeError } from "./tee-error.ts";
 /** The file's content. */
 export type LaunchFile = Omit<MachineOptions, "chip" | "output"> & { readonly chip: string };
 
-const imageFields = ["root", "role", "entry", "nodeFlags", "config", "weights"];
+const imageFields = ["root", "role", "entry", "nodeFlags", "config", "sealed", "weights"];
 
 /** Reads a launch file and the chip that it names; throws `TeeError`. */
 export function readLaunchFile(path: string): MachineOptions {
@@ -22,6 +22,7 @@ export function readLaunchFile(path: string): MachineOptions {
         entry: image.entry === undefined ? undefined : text(image.entry),
         nodeFlags: image.nodeFlags === undefined ? undefined : texts(image.nodeFlags),
         config: text(image.config),
+        sealed: image.sealed === undefined ? undefined : text(image.sealed),
         weights: image.weights === undefined ? undefined : texts(image.weights),
       },
       chip: parseSimulatedChip(readFileSync(text(launch.chip), "utf8")),

@@ -9,8 +9,8 @@ import { measureService, type ServiceImage, type ServiceMeasurement } from "./me
 import { openReportDevice } from "./report-device.ts";
 import { TeeError } from "./tee-error.ts";
 
-/** What the host may say to a service besides where its files are: where to listen, and whom to call. */
-const hintNames = new Set(["SOTTO_PORT", "SOTTO_PREDICTORS"]);
+/** What the host may say to a service besides where its files are: where to listen, whom to call, when to stop. */
+const hintNames = new Set(["SOTTO_PORT", "SOTTO_PREDICTORS", "SOTTO_GUARDS", "SOTTO_SWITCH"]);
 
 export type MachineOptions = {
   readonly image: ServiceImage;
@@ -53,6 +53,7 @@ export async function launchMachine(options: MachineOptions): Promise<Machine> {
       SOTTO_TSM: tsmRoot,
       SOTTO_CONFIG: resolve(image.config),
       SOTTO_RELEASE: resolve(release),
+      ...(image.sealed === undefined ? {} : { SOTTO_SEALED: resolve(image.sealed) }),
       ...hints,
     },
     stdio: ["pipe", output, output],

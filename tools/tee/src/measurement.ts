@@ -20,6 +20,8 @@ export type ServiceImage = {
   readonly nodeFlags?: readonly string[] | undefined;
   /** The measured configuration file. */
   readonly config: string;
+  /** The code of the service's sealed processes, one file; part of its code, named `sealed` in the image. */
+  readonly sealed?: string | undefined;
   /** Model files, named in the image by their base names. */
   readonly weights?: readonly string[] | undefined;
 };
@@ -47,6 +49,7 @@ export async function measureService(image: ServiceImage): Promise<ServiceMeasur
   const code = await hashFiles([
     ...[...paths].map((path): [string, string] => [path, imagePath(root, path)]),
     [realPath(process.execPath), "node"],
+    ...(image.sealed === undefined ? [] : [[realPath(resolve(image.sealed)), "sealed"] as [string, string]]),
   ]);
   if (!code.some(({ path }) => path === entry)) {
     throw new TeeError("unreadable", "image: the entry is not in it");

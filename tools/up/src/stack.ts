@@ -1,7 +1,11 @@
 // Starts the parts in the order in which they need each other, and keeps proofs and directory fresh.
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { simulatedTcb } from "@sotto/attestation/software";
-import { decodeBase64, encodeBase64, encodeHex } from "@sotto/base";
+import { decodeBase64, encodeBase64, encodeHex, sha256 } from "@sotto/base";
+import { bundleSealed } from "@sotto/bundle";
+import { classifierUrl, policyUrl } from "@sotto/guard";
 import { serializeVerifier } from "@sotto/log";
 import { measureService, type ServiceImage } from "@sotto/tee";
 import { type Model, openModel } from "./model.ts";
@@ -26,7 +30,11 @@ const root = join(import.meta.dirname, "..", "..", "..");
 const refreshMs = 60_000;
 const dayMs = 86_400_000;
 // Measured with the image: no tickets (see the file), and no notes of Node about experimental interfaces.
-const nodeFlags = ["--openssl-config=protocol/ratls/openssl.cnf", "--disable-warning=ExperimentalWarning"];
+const nodeFlags = [
+  "--openssl-config=protocol/ratls/openssl.cnf",
+  "--disable-warning=ExperimentalWarning",
+  "--disable-sigusr1", // a signal by which anybody of the same user opens the debugger
+];
 
 export type Stack = {
   readonly endpoint: string;
@@ -163,8 +171,27 @@ type Images = { readonly orchestrator: ServiceImage; readonly predictor: Service
 async function prepareImages(context: Context, secrets: StackSecrets, model: Model): Promise<Images> {
   const { state } = context;
   const trust = { ...trustSettings(secrets), log: state.read("log-policy") };
-  const orchestrator = { role: "orchestrator", trust, maxSessions: 512, predictorSessions: 4 };
-  const predictor = { role: "predictor", engine: model.engine, maxSessions: 64 };
+  const [sealedOrchestrator, sealedPredictor] = await Promise.all([
+    bundle(state, "orchestrator", "main.development.ts"),
+    bundle(state, "predictor", model.file === undefined ? "openai-main.ts" : "llama-main.ts"),
+  ]);
+  const orchestrator = {
+    role: "orchestrator",
+    trust,
+    sealed: digestOf(sealedOrchestrator),
+    guard: { policy: digestOf(fileURLToPath(policyUrl)), classifier: digestOf(fileURLToPath(classifierUrl)) },
+    minimumReady: 3,
+    maximumProcesses: 128,
+  };
+  const predictor = {
+    role: "predictor",
+    engine: model.engine,
+    sealed: digestOf(sealedPredictor),
+    minimumReady: 2,
+    maximumProcesses: 160,
+    parallelAnswers: model.file === undefined ? 64 : 1,
+    memoryMib: 4096,
+  };
   return {
     orchestrator: {
       root,
@@ -172,15 +199,28 @@ async function prepareImages(context: Context, secrets: StackSecrets, model: Mod
       entry: "src/main.development.ts",
       nodeFlags,
       config: state.writeJson(orchestrator, "orchestrator.json"),
+      sealed: sealedOrchestrator,
     },
     predictor: {
       root,
       role: "predictor",
+      entry: "src/main.development.ts",
       nodeFlags,
       config: state.writeJson(predictor, "predictor.json"),
+      sealed: sealedPredictor,
       weights: model.file === undefined ? [] : [model.file.path],
     },
   };
+}
+
+/** Joins the code of a service's sealed processes into one file, and returns where it is. */
+async function bundle(state: StateFolder, role: string, entry: string): Promise<string> {
+  const code = await bundleSealed({ root, entry: `services/${role}/src/sealed/${entry}` });
+  return state.write(code, `${role}-sealed.mjs`);
+}
+
+function digestOf(path: string): string {
+  return `sha256:${encodeHex(sha256(readFileSync(path)))}`;
 }
 
 /** Measures and publishes; a kept state keeps its release, whatever has become of the files since. */

@@ -1,0 +1,96 @@
+// What a sealed process of the orchestrator does: one attested session with a client, one question, one answer.
+import { readFileSync } from "node:fs";
+import type { SessionBinding, TrustPolicy } from "@sotto/attestation";
+import { CodedError, systemRandom } from "@sotto/base";
+import { serveRequest } from "@sotto/exchange";
+import { type Guard, openGuard } from "@sotto/guard";
+import { acceptServerSession, type ClientSession } from "@sotto/ratls";
+import { type Channel, type Outcome, requestEvidence, runSealed } from "@sotto/sealed/child";
+import { z } from "zod";
+import { type MeasuredConfig, measuredConfigSchema } from "../measured-config.ts";
+import { openClientStream } from "./client-stream.ts";
+import { createOrchestrator } from "./orchestrator.ts";
+import { openUpstream, type Upstream } from "./upstream-session.ts";
+
+/** Why a session cannot be attested; clients are told the code. */
+export class SessionError extends CodedError<"predictor-refused" | "busy"> {}
+
+const pathsSchema = z.strictObject({ config: z.string(), policy: z.string(), classifier: z.string() });
+
+type Loaded = {
+  readonly policy: TrustPolicy;
+  readonly guard: Guard;
+  predictor: Upstream;
+};
+
+/** Runs this process; `createPolicy` turns the measured settings into what predictors are held to. */
+export function runSession(createPolicy: (config: MeasuredConfig) => TrustPolicy): void {
+  runSealed<Loaded>({
+    load: async () => {
+      const paths = pathsSchema.parse(JSON.parse(process.argv[2] ?? ""));
+      const config = measuredConfigSchema.parse(JSON.parse(readFileSync(paths.config, "utf8")));
+      const guard = openGuard({
+        policy: new Uint8Array(readFileSync(paths.policy)),
+        classifier: new Uint8Array(readFileSync(paths.classifier)),
+      });
+      return { policy: createPolicy(config), guard, predictor: { problem: "unreachable" } };
+    },
+    prepare: async (loaded, channel) => {
+      const { policy } = loaded;
+      const own = { clock: Date.now, random: systemRandom };
+      loaded.predictor = await openUpstream({ channel, role: "predictor", policy, ...own });
+      const { problem } = loaded.predictor;
+      return problem === undefined ? "none" : `predictor-${problem}`;
+    },
+    serve,
+  });
+}
+
+async function serve({ guard, predictor }: Loaded, channel: Channel): Promise<Outcome> {
+  const { stream, endFlight } = openClientStream(channel);
+  const { session: upstream, problem } = predictor;
+  // The client is shown the evidence of the very predictor session that its question will travel in.
+  const attest = (binding: SessionBinding) => {
+    if (upstream === undefined) throw absent(problem);
+    return requestEvidence(channel, binding, [upstream.evidence]);
+  };
+  try {
+    const session = await acceptServerSession({
+      stream,
+      role: "orchestrator",
+      attester: { attest: async (binding) => attest(binding) },
+      random: systemRandom,
+      onFlight: endFlight,
+    });
+    if (upstream === undefined) throw absent(problem);
+    return await answer(session, upstream, guard);
+  } catch {
+    return "failed"; // the client has been told, inside the session, as far as there was one
+  }
+}
+
+async function answer(
+  session: Awaited<ReturnType<typeof acceptServerSession>>,
+  predictor: ClientSession,
+  guard: Guard,
+): Promise<Outcome> {
+  let outcome: Outcome = "answered";
+  const handler = createOrchestrator({
+    predictor,
+    guard,
+    clock: Date.now,
+    random: systemRandom,
+    onRefusal: () => {
+      outcome = "refused";
+    },
+  });
+  await serveRequest(session, handler, new AbortController().signal);
+  session.close();
+  return outcome;
+}
+
+function absent(problem: "refused" | "unreachable" | undefined): SessionError {
+  return problem === "refused"
+    ? new SessionError("predictor-refused", "no predictor could be verified")
+    : new SessionError("busy", "no predictor can be reached");
+}

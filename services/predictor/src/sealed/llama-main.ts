@@ -1,0 +1,8 @@
+// A sealed process of the predictor with the engine in it.
+import { openLlamaEngine } from "./engines/llama.ts";
+import { runSession } from "./session-work.ts";
+
+runSession(async (settings) => {
+  if (settings.kind !== "llama") throw new Error("this code is for the embedded engine");
+  return openLlamaEngine(settings);
+});

@@ -1,0 +1,14 @@
+// A sealed process of the predictor whose engine is a server. All that it can reach is a connection to that, opened by
+// the process that started this one, which never reads from it.
+import { Socket } from "node:net";
+import { systemRandom } from "@sotto/base";
+import { openOpenAiEngine } from "./engines/openai.ts";
+import { runSession } from "./session-work.ts";
+
+const connectionDescriptor = 3;
+
+runSession(async (settings) => {
+  if (settings.kind !== "openai") throw new Error("this code is for a model server");
+  const connection = new Socket({ fd: connectionDescriptor, readable: true, writable: true });
+  return openOpenAiEngine({ ...settings, connection, random: systemRandom });
+});

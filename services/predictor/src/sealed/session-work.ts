@@ -1,0 +1,44 @@
+// What a sealed process of the predictor does: one attested session, one question, one answer.
+import { readFileSync } from "node:fs";
+import { systemRandom } from "@sotto/base";
+import { serveRequest } from "@sotto/exchange";
+import { acceptServerSession } from "@sotto/ratls";
+import { requestEvidence, runSealed } from "@sotto/sealed/child";
+import { type EngineSettings, type MeasuredConfig, measuredConfigSchema } from "../measured-config.ts";
+import { readArguments } from "./arguments.ts";
+import { takeTurns } from "./engine-turn.ts";
+import type { Engine } from "./engines/engine.ts";
+import { createPredictor } from "./predictor.ts";
+
+type Loaded = { readonly role: MeasuredConfig["role"]; readonly engine: Engine };
+
+/** Runs this process, with the engine that `openEngine` opens. */
+export function runSession(openEngine: (settings: EngineSettings) => Promise<Engine>): void {
+  runSealed<Loaded>({
+    load: async () => {
+      const config = measuredConfigSchema.parse(JSON.parse(readFileSync(readArguments().config, "utf8")));
+      return { role: config.role, engine: await openEngine(config.engine) };
+    },
+    prepare: async () => "none",
+    serve: async ({ role, engine }, channel) => {
+      try {
+        const session = await acceptServerSession({
+          stream: channel.open("client"),
+          role,
+          attester: { attest: (binding) => requestEvidence(channel, binding, []) },
+          random: systemRandom,
+        });
+        const handler = createPredictor({
+          engine: takeTurns(engine, channel),
+          clock: Date.now,
+          random: systemRandom,
+        });
+        await serveRequest(session, handler, new AbortController().signal);
+        session.close();
+        return "answered";
+      } catch {
+        return "failed"; // who asked has been told, inside the session, as far as there was one
+      }
+    },
+  });
+}

@@ -1,0 +1,84 @@
+// Freezes the objects that the language brings, so that no input can change what they do for what comes after it.
+
+const names = [
+  ...["Object", "Function", "Array", "Number", "Boolean", "String", "Symbol", "BigInt", "Date", "RegExp"],
+  ...["Error", "AggregateError", "EvalError", "RangeError", "ReferenceError", "SyntaxError", "TypeError"],
+  ...["URIError", "SuppressedError", "Promise", "Map", "Set", "WeakMap", "WeakSet", "WeakRef", "Iterator"],
+  ...["FinalizationRegistry", "Proxy", "Reflect", "JSON", "Math", "Atomics", "Intl", "ArrayBuffer"],
+  ...["SharedArrayBuffer", "DataView", "Int8Array", "Uint8Array", "Uint8ClampedArray", "Int16Array"],
+  ...["Uint16Array", "Int32Array", "Uint32Array", "Float16Array", "Float32Array", "Float64Array"],
+  ...["BigInt64Array", "BigUint64Array", "DisposableStack", "AsyncDisposableStack"],
+] as const;
+
+// Members of prototypes that programs give their own objects by assignment, which a frozen prototype would forbid.
+const assignable = ["constructor", "name", "message", "toString", "toJSON", "valueOf"] as const;
+
+/**
+ * Freezes every object of the language that can be reached; done once, after everything has been loaded.
+ *
+ * Node's `--frozen-intrinsics` does the same from the start, for ten times the processor time.
+ */
+export function freezeBuiltins(): void {
+  const found = collect();
+  for (const object of found) keepAssignable(object);
+  for (const object of found) Object.freeze(object);
+}
+
+/** Whether they are frozen, as far as a few that matter most can tell. */
+export function hasFrozenBuiltins(): boolean {
+  const samples = [Object, Array, Function, Promise, Error, Map, Uint8Array, JSON, RegExp];
+  return samples.every(
+    (sample) => Object.isFrozen(sample) && (!("prototype" in sample) || Object.isFrozen(sample.prototype)),
+  );
+}
+
+function collect(): Set<object> {
+  const found = new Set<object>();
+  const pending: unknown[] = [
+    ...names.map((name) => Object.getOwnPropertyDescriptor(globalThis, name)?.value),
+    // Objects that have no name of their own.
+    async () => {},
+    function* () {},
+    async function* () {},
+    [][Symbol.iterator](),
+    new Map()[Symbol.iterator](),
+    new Set()[Symbol.iterator](),
+    ""[Symbol.iterator](),
+    "".matchAll(/x/g),
+    (async function* () {})(),
+  ];
+  while (pending.length > 0) {
+    const next = pending.pop();
+    if ((typeof next !== "object" && typeof next !== "function") || next === null || found.has(next))
+      continue;
+    found.add(next);
+    pending.push(Object.getPrototypeOf(next));
+    for (const key of Reflect.ownKeys(next)) {
+      const property = Object.getOwnPropertyDescriptor(next, key);
+      pending.push(property?.value, property?.get, property?.set);
+    }
+  }
+  return found;
+}
+
+function keepAssignable(prototype: object): void {
+  for (const name of assignable) {
+    const property = Object.getOwnPropertyDescriptor(prototype, name);
+    if (property?.configurable !== true || property.writable !== true) continue;
+    const { value } = property;
+    Object.defineProperty(prototype, name, {
+      configurable: false,
+      enumerable: property.enumerable === true,
+      get: () => value,
+      set(own: unknown) {
+        if (this === prototype) throw new TypeError("built-in objects are frozen");
+        Object.defineProperty(this, name, {
+          value: own,
+          writable: true,
+          enumerable: true,
+          configurable: true,
+        });
+      },
+    });
+  }
+}

@@ -5,5 +5,6 @@ export * from "./message.ts";
 export * from "./process-pool.ts";
 export * from "./sandbox-command.ts";
 export * from "./sandbox-probe.ts";
+export * from "./sealed-peer.ts";
 export * from "./sealed-process.ts";
 export * from "./socket-link.ts";

@@ -2,7 +2,7 @@
 import type { Socket } from "node:net";
 import { copyBytes } from "@sotto/base";
 import type { StreamName } from "./message.ts";
-import type { SealedControls, SealedHandlers } from "./sealed-process.ts";
+import type { SealedControls, SealedHandlers } from "./sealed-peer.ts";
 
 /** What the process sends goes through the handlers returned; who is behind makes the other wait. */
 export function linkSocket(

@@ -1,0 +1,146 @@
+// The parent's end of a sealed process's streams: what may be said to it, and who hears what it says.
+import type { Readable, Writable } from "node:stream";
+import { parseSandboxLayers, type SandboxLayer } from "@sotto/attestation";
+import type { Bytes } from "@sotto/base";
+import {
+  type Message,
+  MessageParser,
+  type MessageType,
+  messageType,
+  type Obstacle,
+  type Outcome,
+  obstacles,
+  outcomes,
+  parseWord,
+  type StreamName,
+  serializeMessage,
+  serializePieces,
+  streamOf,
+} from "./message.ts";
+
+/** What is done with what a sealed process says; nothing is called after its end. */
+export type SealedHandlers = {
+  /** Ciphertext of one of its sessions; false asks it to wait until `resume`. */
+  readonly bytes: (name: StreamName, bytes: Bytes) => boolean;
+  readonly end: (name: StreamName) => void;
+  /** It has taken in `received` pieces of the client's stream, and has nothing to say to them any more. */
+  readonly flight: (received: number) => void;
+  /** It asks for evidence, or for its turn; the answer is the caller's to send. */
+  readonly asked: (type: "attest" | "turn", content: Bytes) => void;
+  readonly done: (outcome: Outcome) => void;
+};
+
+/** What can be done with a process from its start on. */
+export type SealedControls = {
+  /** False when the process is behind; `onDrain` tells when it has caught up. */
+  readonly write: (name: StreamName, bytes: Bytes) => boolean;
+  readonly end: (name: StreamName) => void;
+  readonly onDrain: (drained: () => void) => void;
+  /** Lets the process go on after `bytes` had it wait. */
+  readonly resume: () => void;
+  readonly kill: () => void;
+};
+
+/** A process that can be spoken to. */
+export type SealedPeer = SealedControls & {
+  readonly isAlive: () => boolean;
+  /** Resolves when the process is gone, with its exit code, or undefined when a signal ended it. */
+  readonly ended: Promise<number | undefined>;
+  /** From now on these hear what it says. */
+  readonly handle: (handlers: Partial<SealedHandlers>) => void;
+  readonly send: (type: MessageType, content?: Bytes) => void;
+};
+
+/** What a process says of itself once it is ready: the layers that can be seen from inside only. */
+export type Readiness = { readonly layers: readonly SandboxLayer[]; readonly obstacle: Obstacle };
+
+export type PeerOptions = {
+  readonly input: Writable;
+  readonly output: Readable;
+  readonly kill: () => void;
+  readonly ended: Promise<number | undefined>;
+  readonly onReady: (readiness: Readiness) => void;
+};
+
+const graceMs = 250;
+const accepted = [
+  messageType.client,
+  messageType.predictor,
+  messageType.guard,
+  messageType.clientEnd,
+  messageType.predictorEnd,
+  messageType.guardEnd,
+  messageType.ready,
+  messageType.flight,
+  messageType.attest,
+  messageType.turn,
+  messageType.done,
+] as const;
+const endTypes = {
+  client: messageType.clientEnd,
+  predictor: messageType.predictorEnd,
+  guard: messageType.guardEnd,
+} as const satisfies Record<StreamName, MessageType>;
+
+/** Wires a peer over the streams of a process. */
+export function createSealedPeer({ input, output, kill, ended, onReady }: PeerOptions): SealedPeer {
+  let handlers: Partial<SealedHandlers> = {};
+  let alive = true;
+  const parser = new MessageParser(accepted);
+  ended.finally(() => {
+    alive = false;
+    handlers = {};
+  });
+  input.on("error", kill);
+  output.on("error", kill);
+
+  const dispatch = ({ type, content }: Message): void => {
+    const carried = streamOf(type);
+    if (carried?.isEnd === true) handlers.end?.(carried.name);
+    else if (carried !== undefined) {
+      if (handlers.bytes?.(carried.name, content) === false) output.pause();
+    } else if (type === messageType.ready) {
+      onReady({
+        layers: parseSandboxLayers(content.slice(0, 2)),
+        obstacle: parseWord(obstacles, content[2]),
+      });
+    } else if (type === messageType.flight) handlers.flight?.(new DataView(content.buffer).getUint32(0));
+    else if (type === messageType.attest) handlers.asked?.("attest", content);
+    else if (type === messageType.turn) handlers.asked?.("turn", content);
+    else {
+      // It ends by itself now; when it does not, it is ended.
+      setTimeout(kill, graceMs).unref();
+      handlers.done?.(parseWord(outcomes, content[0]));
+    }
+  };
+
+  output.on("data", (bytes: Uint8Array) => {
+    try {
+      for (const message of parser.push(bytes)) dispatch(message);
+    } catch {
+      kill(); // a process that does not keep to its few words has been taken over, or is broken
+    }
+  });
+
+  return {
+    isAlive: () => alive,
+    ended,
+    handle: (given) => {
+      if (alive) handlers = given;
+    },
+    send: (type, content) => {
+      if (alive) input.write(serializeMessage(type, content));
+    },
+    write: (name, bytes) => {
+      let free = true;
+      if (alive) for (const message of serializePieces(name, bytes)) free = input.write(message);
+      return free;
+    },
+    end: (name) => {
+      if (alive) input.write(serializeMessage(endTypes[name]));
+    },
+    onDrain: (drained) => void input.on("drain", drained),
+    resume: () => void output.resume(),
+    kill,
+  };
+}

@@ -2,7 +2,8 @@
 import type { TrustPolicy, Verdict } from "@sotto/attestation";
 import { type Bytes, type Clock, type Random, systemRandom } from "@sotto/base";
 import { ChatError, openAiError, parseChatRequest } from "@sotto/chat";
-import { sendRequest } from "@sotto/exchange";
+import { type ExchangeAnswer, sendRequest } from "@sotto/exchange";
+import type { ClientSession } from "@sotto/ratls";
 import { DirectorySource, type VerifiedDirectory } from "./directory-source.ts";
 import { asSottoError, openPrivateSession, type PrivateSession } from "./private-session.ts";
 import { SottoError } from "./sotto-error.ts";
@@ -170,17 +171,35 @@ async function sendQuestion(ready: PrivateSession, content: Bytes, signal: Abort
   const abort = (): void => ready.session.close();
   signal.addEventListener("abort", abort, { once: true });
   try {
-    return await sendRequest(ready.session, {
+    const answer = await sendRequest(ready.session, {
       method: "POST",
       authority: "orchestrator.sotto.invalid",
       path: "/v1/chat/completions",
       contentType: "application/json",
       content,
     });
+    return asResponse(answer, ready.session);
   } catch (cause) {
     if (signal.aborted) throw signal.reason;
     throw asSottoError(cause);
   }
+}
+
+// A body that is given up closes the session at once, also while a piece of it is awaited.
+function asResponse({ status, contentType, body }: ExchangeAnswer, session: ClientSession): Response {
+  const pieces = body[Symbol.asyncIterator]();
+  const stream = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const next = await pieces.next();
+        if (next.done === true) controller.close();
+        else controller.enqueue(next.value);
+      },
+      cancel: () => session.close(),
+    },
+    { highWaterMark: 0 },
+  );
+  return new Response(stream, { status, headers: { "content-type": contentType } });
 }
 
 function listModels(directory: VerifiedDirectory): Response {

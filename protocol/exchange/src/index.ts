@@ -1,2 +1,3 @@
+export * from "./answer.ts";
 export * from "./request-sender.ts";
 export * from "./request-server.ts";

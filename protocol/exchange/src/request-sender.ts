@@ -2,6 +2,7 @@
 import type { Bytes } from "@sotto/base";
 import type { ClientSession } from "@sotto/ratls";
 import { type HeaderList, ResponseParser, serializeRequest } from "@sotto/wire";
+import type { ExchangeAnswer } from "./answer.ts";
 
 /** The request of a session; its host never resolves, so that a misrouted one goes nowhere. */
 export type SessionRequest = {
@@ -19,10 +20,10 @@ const buckets = [4, 16, 64, 256, 1024].map((kib) => kib * 1024);
 export const maxQuestionBytes = Math.max(...buckets);
 
 /**
- * Sends the one request of a session, padded to a bucket, and resolves with the head of its answer;
- * the body streams. Rejects, and the body errors, with what the session throws: `RatlsError`, `WireError`.
+ * Sends the one request of a session, padded to a bucket, and resolves with the head of its answer; the body follows
+ * as it comes. Rejects, and the body throws, with what the session throws: `RatlsError`, `WireError`.
  */
-export async function sendRequest(session: ClientSession, request: SessionRequest): Promise<Response> {
+export async function sendRequest(session: ClientSession, request: SessionRequest): Promise<ExchangeAnswer> {
   const question = serializeRequest({
     method: request.method,
     scheme: "https",
@@ -34,7 +35,7 @@ export async function sendRequest(session: ClientSession, request: SessionReques
   });
   const padTo = buckets.find((bucket) => bucket >= question.length) ?? question.length;
   const parser = new ResponseParser();
-  const chunks = session.request(question, { padTo })[Symbol.asyncIterator]();
+  const chunks = session.request(question, { padTo });
   const waiting: Bytes[] = [];
   let head: { status: number; headers: HeaderList } | undefined;
   let ended = false;
@@ -54,19 +55,20 @@ export async function sendRequest(session: ClientSession, request: SessionReques
     }
   };
 
+  async function* read(): AsyncGenerator<Bytes, void, undefined> {
+    try {
+      for (;;) {
+        for (let bytes = waiting.shift(); bytes !== undefined; bytes = waiting.shift()) yield bytes;
+        if (ended) return;
+        await pull();
+      }
+    } finally {
+      session.close();
+    }
+  }
+
   while (head === undefined) await pull();
-  const body = new ReadableStream<Uint8Array<ArrayBuffer>>(
-    {
-      async pull(controller) {
-        while (waiting.length === 0 && !ended) await pull();
-        for (const bytes of waiting.splice(0)) controller.enqueue(bytes);
-        if (ended) controller.close();
-      },
-      cancel: () => session.close(),
-    },
-    { highWaterMark: 0 },
-  );
   const contentType =
     head.headers.find(([name]) => name === "content-type")?.[1] ?? "application/octet-stream";
-  return new Response(body, { status: head.status, headers: { "content-type": contentType } });
+  return { status: head.status, contentType, body: read() };
 }

@@ -1,49 +1,30 @@
 // The answering side of one HTTP request in an attested session.
-import { type Bytes, CodedError, copyBytes } from "@sotto/base";
+import { type Bytes, CodedError } from "@sotto/base";
 import type { ServerSession } from "@sotto/ratls";
 import { parseRequest, ResponseSerializer } from "@sotto/wire";
+import type { ExchangeAnswer, ExchangeRequest } from "./answer.ts";
 
 /** Answers one request; what it throws reaches the peer as a code, never as a message. */
-export type RequestHandler = (request: Request) => Promise<Response>;
+export type RequestHandler = (request: ExchangeRequest) => Promise<ExchangeAnswer>;
 
 /** Serves the one request of a session and resolves when its answer has been sent, whole or failed. */
-export async function serveRequest(
-  session: ServerSession,
-  handler: RequestHandler,
-  signal: AbortSignal,
-): Promise<void> {
+export async function serveRequest(session: ServerSession, handler: RequestHandler): Promise<void> {
   const content = await session.request;
   const answer = session.respond();
   try {
-    const response = await handler(asRequest(content, signal));
+    const { method, path, content: body } = parseRequest(content);
+    const response = await handler({ method, path, content: body });
     const serializer = new ResponseSerializer();
-    const contentType = response.headers.get("content-type");
-    let unsent = serializer.head(
-      response.status,
-      contentType === null ? [] : [["content-type", contentType]],
-    );
-    if (response.body !== null) {
-      for await (const chunk of response.body) {
-        const piece = serializer.content(copyBytes(chunk));
-        await answer.write(joined(unsent, piece));
-        unsent = new Uint8Array();
-      }
+    let unsent = serializer.head(response.status, [["content-type", response.contentType]]);
+    for await (const chunk of response.body) {
+      await answer.write(joined(unsent, serializer.content(chunk)));
+      unsent = new Uint8Array();
     }
     await answer.write(joined(unsent, serializer.end()));
     await answer.end();
   } catch (error) {
     await answer.fail(error instanceof CodedError ? error.code : "internal");
   }
-}
-
-function asRequest(content: Bytes, signal: AbortSignal): Request {
-  const message = parseRequest(content);
-  return new Request(`${message.scheme}://${message.authority}${message.path}`, {
-    method: message.method,
-    headers: message.headers.map(([name, value]): [string, string] => [name, value]),
-    signal,
-    ...(message.content.length === 0 ? {} : { body: message.content }),
-  });
 }
 
 function joined(first: Bytes, second: Bytes): Bytes {

@@ -22,6 +22,8 @@ export type SessionProcessOptions = {
   readonly sandbox: SandboxOptions;
   readonly predictors: readonly NodeAddress[];
   readonly random: Random;
+  /** How a process is started; sealed, unless a measurement is made of what that costs. */
+  readonly start?: typeof startSealed;
 };
 
 const startMs = 30_000;
@@ -47,7 +49,7 @@ export async function startSession(options: SessionProcessOptions): Promise<Sess
   const socket = connect({ host: address.host, port: address.port, noDelay: true });
   let predictor: Pick<SealedHandlers, "bytes" | "end"> | undefined;
   try {
-    const process = await startSealed({
+    const process = await (options.start ?? startSealed)({
       sandbox: options.sandbox,
       startMs,
       onStart: (controls) => {

@@ -12,6 +12,10 @@ export const benchmarks: Readonly<Record<string, Benchmark>> = {
     summary: "the whole path: added time to first token, throughput, against the same engine over plain HTTP",
     run: async (options) => (await import("./e2e.ts")).benchE2e(options),
   },
+  sealed: {
+    summary: "sealed processes: their processor time and the time they add to the first token, against none",
+    run: async (options) => (await import("./sealed.ts")).benchSealed(options),
+  },
   ohttp: {
     summary: "gateway: decapsulate and respond, against raw X25519 import and agreement",
     run: async (options) => (await import("./ohttp.ts")).benchOhttp(options),

@@ -1,5 +1,5 @@
 // The guard over an answer: nothing leaves before it has been judged with all that came before it.
-import { decodeUtf8 } from "@sotto/base";
+import { type Bytes, concatBytes, decodeUtf8 } from "@sotto/base";
 import {
   type CompletionChunk,
   type CompletionHead,
@@ -13,6 +13,7 @@ import {
   serializeUsageChunk,
   type Usage,
 } from "@sotto/chat";
+import { type ExchangeAnswer, jsonAnswer } from "@sotto/exchange";
 import type { Guard, GuardMessage, Refusal } from "@sotto/guard";
 
 export type AnswerFilter = {
@@ -21,35 +22,36 @@ export type AnswerFilter = {
   readonly onRefusal: () => void;
 };
 
+/** Content type of answers that are streamed. */
+export const eventStream = "text/event-stream; charset=utf-8";
+const maxAnswerBytes = 8 * 1024 * 1024;
 const nothingUsed: Usage = { promptTokens: 0, completionTokens: 0 };
 
 /** A whole answer, or the refusal in its place. */
-export async function filterAnswer(answer: Response, filter: AnswerFilter): Promise<Response> {
+export async function filterAnswer(answer: ExchangeAnswer, filter: AnswerFilter): Promise<ExchangeAnswer> {
   const { guard, messages, onRefusal } = filter;
   let whole: CompletionChunk;
   try {
-    whole = parseCompletionChunk(decodeUtf8(new Uint8Array(await answer.arrayBuffer())));
+    whole = parseCompletionChunk(decodeUtf8(await readAll(answer.body)));
   } catch {
-    return Response.json(openAiError("predictor-failed", 502), { status: 502 });
+    return jsonAnswer(502, openAiError("predictor-failed", 502));
   }
   const { head, text, finishReason = "stop", usage = nothingUsed } = whole;
   const watch = guard.watchAnswer(messages);
   const refused = watch.push(text).refused ?? watch.finish().refused;
-  if (refused === undefined) return Response.json(completion(head, text, finishReason, usage));
+  if (refused === undefined) return jsonAnswer(200, completion(head, text, finishReason, usage));
   onRefusal();
   const { hazard } = refused;
-  return Response.json(
-    completion(head, guard.refusal(hazard), "content_filter", usage, { category: hazard }),
-  );
+  const filtered = { category: hazard };
+  return jsonAnswer(200, completion(head, guard.refusal(hazard), "content_filter", usage, filtered));
 }
 
 /** A streamed answer, cut before the piece that must not leave. */
-export function filterStream(answer: Response, filter: AnswerFilter): Response {
-  const body = toStream(events(answer, filter));
-  return new Response(body, { headers: { "content-type": "text/event-stream; charset=utf-8" } });
+export function filterStream(answer: ExchangeAnswer, filter: AnswerFilter): ExchangeAnswer {
+  return { status: 200, contentType: eventStream, body: events(answer, filter) };
 }
 
-async function* events(answer: Response, { guard, messages, onRefusal }: AnswerFilter) {
+async function* events(answer: ExchangeAnswer, { guard, messages, onRefusal }: AnswerFilter) {
   const watch = guard.watchAnswer(messages);
   const parser = new SseParser();
   let head: CompletionHead | undefined;
@@ -68,7 +70,7 @@ async function* events(answer: Response, { guard, messages, onRefusal }: AnswerF
     yield doneEvent;
   }
   try {
-    for await (const bytes of answer.body ?? []) {
+    for await (const bytes of answer.body) {
       for (const data of parser.push(bytes)) {
         if (data === "[DONE]") {
           yield doneEvent;
@@ -101,17 +103,13 @@ async function* events(answer: Response, { guard, messages, onRefusal }: AnswerF
   yield serializeEvent(openAiError("predictor-failed", 502));
 }
 
-// Asks for the next piece only when the last has been taken.
-function toStream(pieces: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> {
-  return new ReadableStream(
-    {
-      async pull(controller) {
-        const next = await pieces.next();
-        if (next.done === true) controller.close();
-        else controller.enqueue(next.value);
-      },
-      cancel: async () => void (await pieces.return(undefined)),
-    },
-    { highWaterMark: 0 },
-  );
+async function readAll(body: AsyncIterable<Bytes>): Promise<Bytes> {
+  const pieces: Bytes[] = [];
+  let length = 0;
+  for await (const piece of body) {
+    length += piece.length;
+    if (length > maxAnswerBytes) throw new RangeError("answer is over its limit");
+    pieces.push(piece);
+  }
+  return concatBytes(...pieces);
 }

@@ -13,10 +13,16 @@ import {
   serializeUsageChunk,
   type Usage,
 } from "@sotto/chat";
-import { sendRequest } from "@sotto/exchange";
+import {
+  type ExchangeAnswer,
+  jsonAnswer,
+  type RequestHandler,
+  sendRequest,
+  wholeAnswer,
+} from "@sotto/exchange";
 import type { Guard, Refusal } from "@sotto/guard";
 import type { ClientSession } from "@sotto/ratls";
-import { filterAnswer, filterStream } from "./answer-filter.ts";
+import { eventStream, filterAnswer, filterStream } from "./answer-filter.ts";
 
 /** Judges a conversation in a way of its own, beside the guard; what it cannot judge it refuses. */
 export type SecondOpinion = (question: ChatRequest) => Promise<Pick<Refusal, "hazard"> | undefined>;
@@ -36,15 +42,11 @@ const endpoint = "/v1/chat/completions";
 const nothingUsed: Usage = { promptTokens: 0, completionTokens: 0 };
 
 /** Wires the handler of one attested session; it serves one request. */
-export function createOrchestrator(
-  dependencies: OrchestratorDependencies,
-): (request: Request) => Promise<Response> {
+export function createOrchestrator(dependencies: OrchestratorDependencies): RequestHandler {
   const { predictor, guard, secondOpinion, onRefusal } = dependencies;
-  return async (request) => {
-    const { pathname } = new URL(request.url);
-    if (pathname !== endpoint) return refuse(404, "unknown-endpoint");
-    if (request.method !== "POST") return refuse(405, "method-not-allowed");
-    const content = new Uint8Array(await request.arrayBuffer());
+  return async ({ method, path, content }) => {
+    if (path !== endpoint) return refuse(404, "unknown-endpoint");
+    if (method !== "POST") return refuse(405, "method-not-allowed");
     let question: ChatRequest;
     try {
       question = parseChatRequest(content);
@@ -58,7 +60,7 @@ export function createOrchestrator(
       onRefusal();
       return decline(dependencies, question, refused);
     }
-    let answer: Response;
+    let answer: ExchangeAnswer;
     try {
       answer = await sendRequest(predictor, {
         method: "POST",
@@ -70,7 +72,7 @@ export function createOrchestrator(
     } catch {
       return refuse(502, "predictor-failed");
     }
-    if (!answer.ok) return answer;
+    if (answer.status !== 200) return answer;
     const filter = { guard, messages: question.messages, onRefusal };
     return question.stream ? filterStream(answer, filter) : filterAnswer(answer, filter);
   };
@@ -81,7 +83,7 @@ function decline(
   { guard, clock, random }: OrchestratorDependencies,
   question: ChatRequest,
   { hazard }: Pick<Refusal, "hazard">,
-): Response {
+): ExchangeAnswer {
   const head: CompletionHead = {
     id: `chatcmpl-${encodeHex(random(12))}`,
     model: question.model ?? "default",
@@ -90,7 +92,7 @@ function decline(
   const text = guard.refusal(hazard);
   const filtered = { category: hazard };
   if (!question.stream) {
-    return Response.json(completion(head, text, "content_filter", nothingUsed, filtered));
+    return jsonAnswer(200, completion(head, text, "content_filter", nothingUsed, filtered));
   }
   const events = [
     serializeChunk(head, { role: "assistant", content: text }),
@@ -98,11 +100,9 @@ function decline(
     ...(question.includeUsage ? [serializeUsageChunk(head, nothingUsed)] : []),
     doneEvent,
   ];
-  return new Response(concatBytes(...events), {
-    headers: { "content-type": "text/event-stream; charset=utf-8" },
-  });
+  return wholeAnswer(200, eventStream, concatBytes(...events));
 }
 
-function refuse(status: number, code: string, message?: string): Response {
-  return Response.json(openAiError(code, status, message), { status });
+function refuse(status: number, code: string, message?: string): ExchangeAnswer {
+  return jsonAnswer(status, openAiError(code, status, message));
 }

@@ -5,7 +5,7 @@ import { CodedError, systemRandom } from "@sotto/base";
 import { serveRequest } from "@sotto/exchange";
 import { type Guard, openGuard } from "@sotto/guard";
 import { acceptServerSession, type ClientSession } from "@sotto/ratls";
-import { type Channel, type Outcome, requestEvidence, runSealed } from "@sotto/sealed/child";
+import { type Channel, type Outcome, requestEvidence, runSealed, type SealedWork } from "@sotto/sealed/child";
 import { z } from "zod";
 import { type MeasuredConfig, measuredConfigSchema } from "../measured-config.ts";
 import { openClientStream } from "./client-stream.ts";
@@ -17,7 +17,7 @@ export class SessionError extends CodedError<"predictor-refused" | "busy"> {}
 
 const pathsSchema = z.strictObject({ config: z.string(), policy: z.string(), classifier: z.string() });
 
-type Loaded = {
+export type Loaded = {
   readonly policy: TrustPolicy;
   readonly guard: Guard;
   predictor: Upstream;
@@ -25,9 +25,17 @@ type Loaded = {
 
 /** Runs this process; `createPolicy` turns the measured settings into what predictors are held to. */
 export function runSession(createPolicy: (config: MeasuredConfig) => TrustPolicy): void {
-  runSealed<Loaded>({
+  runSealed(createSessionWork(createPolicy, process.argv[2]));
+}
+
+/** The work of one session; `argument` says where the measured files are. */
+export function createSessionWork(
+  createPolicy: (config: MeasuredConfig) => TrustPolicy,
+  argument = "",
+): SealedWork<Loaded> {
+  return {
     load: async () => {
-      const paths = pathsSchema.parse(JSON.parse(process.argv[2] ?? ""));
+      const paths = pathsSchema.parse(JSON.parse(argument));
       const config = measuredConfigSchema.parse(JSON.parse(readFileSync(paths.config, "utf8")));
       const guard = openGuard({
         policy: new Uint8Array(readFileSync(paths.policy)),
@@ -43,7 +51,7 @@ export function runSession(createPolicy: (config: MeasuredConfig) => TrustPolicy
       return problem === undefined ? "none" : `predictor-${problem}`;
     },
     serve,
-  });
+  };
 }
 
 async function serve({ guard, predictor }: Loaded, channel: Channel): Promise<Outcome> {
@@ -84,7 +92,7 @@ async function answer(
       outcome = "refused";
     },
   });
-  await serveRequest(session, handler, new AbortController().signal);
+  await serveRequest(session, handler);
   session.close();
   return outcome;
 }

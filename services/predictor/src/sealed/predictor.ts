@@ -1,5 +1,5 @@
 // Answers one question with the engine: whole, or as server-sent events from the first piece of text on.
-import { type Clock, encodeHex, type Random } from "@sotto/base";
+import { type Bytes, type Clock, encodeHex, type Random } from "@sotto/base";
 import {
   ChatError,
   type ChatRequest,
@@ -12,6 +12,7 @@ import {
   serializeEvent,
   serializeUsageChunk,
 } from "@sotto/chat";
+import { type ExchangeAnswer, jsonAnswer, type RequestHandler } from "@sotto/exchange";
 import { type Engine, EngineError, type EngineEvent } from "./engines/engine.ts";
 
 export type PredictorDependencies = {
@@ -26,19 +27,16 @@ const methods: Readonly<Record<string, "GET" | "POST" | undefined>> = {
 };
 
 /** Wires the handler of one session. */
-export function createPredictor(
-  dependencies: PredictorDependencies,
-): (request: Request) => Promise<Response> {
+export function createPredictor(dependencies: PredictorDependencies): RequestHandler {
   const { engine, clock, random } = dependencies;
-  return async (request) => {
-    const { pathname } = new URL(request.url);
-    const method = methods[pathname];
-    if (method === undefined) return refuse(404, "unknown-endpoint");
-    if (request.method !== method) return refuse(405, "method-not-allowed");
+  return async ({ method, path, content }) => {
+    const expected = methods[path];
+    if (expected === undefined) return refuse(404, "unknown-endpoint");
+    if (method !== expected) return refuse(405, "method-not-allowed");
     if (method === "GET") return listModels(engine.model);
     let question: ChatRequest;
     try {
-      question = parseChatRequest(new Uint8Array(await request.arrayBuffer()));
+      question = parseChatRequest(content);
     } catch (error) {
       if (error instanceof ChatError) return refuse(400, error.code, error.message);
       throw error;
@@ -49,12 +47,12 @@ export function createPredictor(
       created: Math.floor(clock() / 1000),
     };
     const abort = new AbortController();
-    const signal = AbortSignal.any([request.signal, abort.signal]);
-    const events = engine.generate(question, signal)[Symbol.asyncIterator]();
+    const events = engine.generate(question, abort.signal)[Symbol.asyncIterator]();
     // The first event is awaited, so that a question that cannot be answered gets a status of its own.
     const first = await events.next().catch((error: unknown) => error);
     if (isResult(first)) {
-      return question.stream ? stream(head, question, first, events, abort) : whole(head, first, events);
+      const answer: Answer = { head, first, events, abort };
+      return question.stream ? stream(answer, question.includeUsage) : whole(answer);
     }
     if (first instanceof EngineError && first.code === "context-overflow") {
       return refuse(400, "context-length-exceeded", first.message);
@@ -65,22 +63,25 @@ export function createPredictor(
 
 type Result = IteratorResult<EngineEvent>;
 
+type Answer = {
+  readonly head: CompletionHead;
+  readonly first: Result;
+  readonly events: AsyncIterator<EngineEvent>;
+  readonly abort: AbortController;
+};
+
 function isResult(value: unknown): value is Result {
   return typeof value === "object" && value !== null && "done" in value && !(value instanceof Error);
 }
 
-async function whole(
-  head: CompletionHead,
-  first: Result,
-  events: AsyncIterator<EngineEvent>,
-): Promise<Response> {
+async function whole({ head, first, events }: Answer): Promise<ExchangeAnswer> {
   let text = "";
   try {
     for (let next = first; next.done !== true; next = await events.next()) {
       if (next.value.type === "text") text += next.value.text;
       else {
         settle(events);
-        return Response.json(completion(head, text, next.value.finishReason, next.value.usage));
+        return jsonAnswer(200, completion(head, text, next.value.finishReason, next.value.usage));
       }
     }
   } catch {
@@ -92,47 +93,40 @@ async function whole(
   return refuse(502, "engine-failed");
 }
 
-function stream(
-  head: CompletionHead,
-  question: ChatRequest,
-  first: Result,
-  events: AsyncIterator<EngineEvent>,
-  abort: AbortController,
-): Response {
-  let pending: Result | undefined = first;
-  let begun = false;
-  const body = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          const next = pending ?? (await events.next());
-          pending = undefined;
-          if (next.done === true) throw new EngineError("engine-failed", "answer has no end");
-          const delta = begun ? {} : ({ role: "assistant" } as const);
-          begun = true;
-          if (next.value.type === "text") {
-            controller.enqueue(serializeChunk(head, { ...delta, content: next.value.text }));
-          } else {
-            settle(events);
-            controller.enqueue(serializeChunk(head, delta, next.value.finishReason));
-            if (question.includeUsage) controller.enqueue(serializeUsageChunk(head, next.value.usage));
-            controller.enqueue(doneEvent);
-            controller.close();
-            await events.return?.();
-          }
-        } catch {
-          controller.enqueue(serializeEvent(openAiError("engine-failed", 502)));
-          controller.close();
-        }
-      },
-      async cancel() {
-        abort.abort();
-        await events.return?.();
-      },
-    },
-    { highWaterMark: 0 },
-  );
-  return new Response(body, { headers: { "content-type": "text/event-stream; charset=utf-8" } });
+function stream(answer: Answer, includeUsage: boolean): ExchangeAnswer {
+  return {
+    status: 200,
+    contentType: "text/event-stream; charset=utf-8",
+    body: serializeEvents(answer, includeUsage),
+  };
+}
+
+async function* serializeEvents(
+  { head, first, events, abort }: Answer,
+  includeUsage: boolean,
+): AsyncGenerator<Bytes, void, undefined> {
+  let delta: { readonly role?: "assistant" } = { role: "assistant" };
+  try {
+    for (let next = first; ; next = await events.next()) {
+      if (next.done === true) throw new EngineError("engine-failed", "answer has no end");
+      if (next.value.type === "text") {
+        yield serializeChunk(head, { ...delta, content: next.value.text });
+        delta = {};
+        continue;
+      }
+      settle(events);
+      yield serializeChunk(head, delta, next.value.finishReason);
+      if (includeUsage) yield serializeUsageChunk(head, next.value.usage);
+      yield doneEvent;
+      return;
+    }
+  } catch {
+    yield serializeEvent(openAiError("engine-failed", 502));
+  } finally {
+    // Also when who reads has left in the middle.
+    abort.abort();
+    await events.return?.();
+  }
 }
 
 // After its last event an engine may still have to put things away; nobody waits for that.
@@ -140,10 +134,10 @@ function settle(events: AsyncIterator<EngineEvent>): void {
   events.next().catch(() => {});
 }
 
-function listModels(id: string): Response {
-  return Response.json({ object: "list", data: [{ id, object: "model", created: 0, owned_by: "sotto" }] });
+function listModels(id: string): ExchangeAnswer {
+  return jsonAnswer(200, { object: "list", data: [{ id, object: "model", created: 0, owned_by: "sotto" }] });
 }
 
-function refuse(status: number, code: string, message?: string): Response {
-  return Response.json(openAiError(code, status, message), { status });
+function refuse(status: number, code: string, message?: string): ExchangeAnswer {
+  return jsonAnswer(status, openAiError(code, status, message));
 }

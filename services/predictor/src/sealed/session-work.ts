@@ -3,20 +3,28 @@ import { readFileSync } from "node:fs";
 import { systemRandom } from "@sotto/base";
 import { serveRequest } from "@sotto/exchange";
 import { acceptServerSession } from "@sotto/ratls";
-import { requestEvidence, runSealed } from "@sotto/sealed/child";
+import { requestEvidence, runSealed, type SealedWork } from "@sotto/sealed/child";
 import { type EngineSettings, type MeasuredConfig, measuredConfigSchema } from "../measured-config.ts";
 import { readArguments } from "./arguments.ts";
 import { takeTurns } from "./engine-turn.ts";
 import type { Engine } from "./engines/engine.ts";
 import { createPredictor } from "./predictor.ts";
 
-type Loaded = { readonly role: MeasuredConfig["role"]; readonly engine: Engine };
+export type Loaded = { readonly role: MeasuredConfig["role"]; readonly engine: Engine };
 
 /** Runs this process, with the engine that `openEngine` opens. */
 export function runSession(openEngine: (settings: EngineSettings) => Promise<Engine>): void {
-  runSealed<Loaded>({
+  runSealed(createSessionWork(openEngine, readArguments().config));
+}
+
+/** The work of one session; `configFile` is the measured configuration. */
+export function createSessionWork(
+  openEngine: (settings: EngineSettings) => Promise<Engine>,
+  configFile: string,
+): SealedWork<Loaded> {
+  return {
     load: async () => {
-      const config = measuredConfigSchema.parse(JSON.parse(readFileSync(readArguments().config, "utf8")));
+      const config = measuredConfigSchema.parse(JSON.parse(readFileSync(configFile, "utf8")));
       return { role: config.role, engine: await openEngine(config.engine) };
     },
     prepare: async () => "none",
@@ -33,12 +41,12 @@ export function runSession(openEngine: (settings: EngineSettings) => Promise<Eng
           clock: Date.now,
           random: systemRandom,
         });
-        await serveRequest(session, handler, new AbortController().signal);
+        await serveRequest(session, handler);
         session.close();
         return "answered";
       } catch {
         return "failed"; // who asked has been told, inside the session, as far as there was one
       }
     },
-  });
+  };
 }

@@ -1,7 +1,7 @@
 // The life of a sealed process: locked down, ready, one request, gone. It has no words for what goes wrong: its errors
 // are an exit code, and its standard error leads nowhere.
 
-import { serializeSandboxLayers } from "@sotto/attestation";
+import { type SandboxLayer, serializeSandboxLayers } from "@sotto/attestation";
 import { ByteWriter } from "@sotto/base";
 import { messageType, type Obstacle, type Outcome, obstacles, outcomes, serializeWord } from "../message.ts";
 import { Channel } from "./channel.ts";
@@ -33,7 +33,17 @@ export function runSealed<Prepared>(work: SealedWork<Prepared>): void {
 async function run<Prepared>(work: SealedWork<Prepared>): Promise<void> {
   const prepared = await work.load();
   const channel = new Channel(process.stdin, process.stdout, () => process.exit(exitOrphaned));
-  const layers = lockDown();
+  await serveOnce(work, prepared, channel, lockDown());
+  process.exit(0);
+}
+
+/** Gets ready, waits for the one client, serves it, and says how that ended. */
+export async function serveOnce<Prepared>(
+  work: SealedWork<Prepared>,
+  prepared: Prepared,
+  channel: Channel,
+  layers: readonly SandboxLayer[],
+): Promise<void> {
   const assigned = channel.next(messageType.assign);
   const obstacle = await work.prepare(prepared, channel);
   const ready = new ByteWriter()
@@ -44,5 +54,4 @@ async function run<Prepared>(work: SealedWork<Prepared>): Promise<void> {
   const outcome = await work.serve(prepared, channel);
   channel.send(messageType.done, serializeWord(outcomes, outcome));
   await channel.flush();
-  process.exit(0);
 }

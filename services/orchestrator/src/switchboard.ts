@@ -49,6 +49,8 @@ type Session = {
   readonly process: SessionProcess;
   readonly carrier: FlightCarrier;
   readonly expiresAt: number;
+  /** Ends it at once, however long its process takes to be gone. */
+  readonly drop: () => void;
   usedAt: number;
 };
 
@@ -62,14 +64,13 @@ export function createSwitchboard(dependencies: SwitchboardDependencies): Switch
   const limits = dependencies.limits ?? defaultSwitchboardLimits;
   const sessions = new Map<string, Session>();
 
-  const drop = (handle: string): void => sessions.get(handle)?.process.kill();
   const dropAll = (): void => {
-    for (const handle of sessions.keys()) drop(handle);
+    for (const { drop } of sessions.values()) drop();
   };
   const sweep = setInterval(() => {
     const now = clock();
-    for (const [handle, { expiresAt, usedAt }] of sessions) {
-      if (now > expiresAt || now > usedAt + limits.idleMs) drop(handle);
+    for (const { expiresAt, usedAt, drop } of sessions.values()) {
+      if (now > expiresAt || now > usedAt + limits.idleMs) drop();
     }
   }, sweepMs).unref();
 
@@ -77,7 +78,12 @@ export function createSwitchboard(dependencies: SwitchboardDependencies): Switch
     const handle = encodeHex(random(16));
     const carrier = new FlightCarrier();
     const now = clock();
-    const session: Session = { process, carrier, expiresAt: now + limits.lifetimeMs, usedAt: now };
+    const drop = (): void => {
+      sessions.delete(handle);
+      carrier.abort();
+      process.kill();
+    };
+    const session: Session = { process, carrier, expiresAt: now + limits.lifetimeMs, drop, usedAt: now };
     let outcome: Outcome | undefined;
     let attested = false;
     sessions.set(handle, session);
@@ -87,7 +93,7 @@ export function createSwitchboard(dependencies: SwitchboardDependencies): Switch
       end: () => carrier.finish(),
       asked: (type, content) => {
         // One session, one report; and no engine to take turns with.
-        if (type !== "attest" || attested) return process.kill();
+        if (type !== "attest" || attested) return drop();
         attested = true;
         void answerAttest(process, "orchestrator", attest, content);
       },
@@ -149,7 +155,11 @@ export function createSwitchboard(dependencies: SwitchboardDependencies): Switch
   };
 }
 
-function exchange({ process, carrier }: Session, input: Bytes, headers: Record<string, string>): Response {
+function exchange(
+  { process, carrier, drop }: Session,
+  input: Bytes,
+  headers: Record<string, string>,
+): Response {
   const body = new ReadableStream<Uint8Array>(
     {
       start(controller) {
@@ -166,7 +176,7 @@ function exchange({ process, carrier }: Session, input: Bytes, headers: Record<s
       },
       pull: () => process.resume(),
       // Who leaves in the middle of an answer has left the session.
-      cancel: () => process.kill(),
+      cancel: drop,
     },
     { highWaterMark: highWaterBytes, size: (chunk) => chunk.length },
   );

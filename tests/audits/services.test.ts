@@ -9,6 +9,7 @@ import { blind, importIssuerPublicKey } from "@sotto/credentials";
 import { type RunningServer, serve } from "@sotto/kit";
 import { startProxy } from "@sotto/proxy";
 import type { PrivateFetch } from "@sotto/sdk";
+import { readSources } from "../architecture/sources.ts";
 import {
   accountSecret,
   type Ended,
@@ -187,6 +188,13 @@ test("6: log lines are of a closed set: no time, no duration, no place, no user"
   );
   const steps = ["<2", "2-17", "2-17"].map((tokens) => `{"event":"issued","tokens":"${tokens}"}`);
   assert.deepEqual(running("issuer").output().trim().split("\n"), steps);
+});
+
+test("6: nothing in a service writes to standard error but its log, and the end of a process", () => {
+  const writers = readSources()
+    .filter(({ tier, isTest, text }) => tier === "services" && !isTest && /\bstderr\b|\bconsole\b/.test(text))
+    .map(({ path }) => path);
+  assert.deepEqual(writers, ["services/kit/src/log.ts", "services/kit/src/service.ts"]);
 });
 
 test("6: metrics are on loopback alone, at a port of their own, and for whoever means this server", async () => {

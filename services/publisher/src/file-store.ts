@@ -2,14 +2,16 @@
 import {
   closeSync,
   fsyncSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   writeSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import type { Bytes } from "@sotto/base";
 
 /**
@@ -22,9 +24,10 @@ export type LogStore = {
   readonly close: () => void;
 };
 
-/** Opens a folder for one writer; throws when another one has it. */
-export function openFileStore(folder: string): LogStore {
-  mkdirSync(folder, { recursive: true });
+/** Opens a folder for one writer; throws when another one has it. Nothing is written outside of it. */
+export function openFileStore(path: string): LogStore {
+  mkdirSync(path, { recursive: true });
+  const folder = realpathSync(path);
   const lockPath = join(folder, "lock");
   const lock = takeLock(lockPath);
   return {
@@ -37,9 +40,10 @@ export function openFileStore(folder: string): LogStore {
       }
     },
     write: (path, bytes) => {
-      const target = join(folder, path);
-      mkdirSync(dirname(target), { recursive: true });
-      const file = openSync(`${target}.new`, "w");
+      const target = resolve(folder, path);
+      makeFolders(folder, dirname(target));
+      rmSync(`${target}.new`, { force: true });
+      const file = openSync(`${target}.new`, "wx"); // never what somebody has put there, nor what it links to
       try {
         writeSync(file, bytes);
         fsyncSync(file);
@@ -54,6 +58,17 @@ export function openFileStore(folder: string): LogStore {
       rmSync(lockPath, { force: true });
     },
   };
+}
+
+/** Makes each folder on the way to `target`; throws when it lies outside, or a link on the way leads there. */
+function makeFolders(folder: string, target: string): void {
+  if (target !== folder && !target.startsWith(folder + sep)) throw new Error("log folder: a path leads out");
+  let path = folder;
+  for (const name of relative(folder, target).split(sep).filter(Boolean)) {
+    path = join(path, name);
+    mkdirSync(path, { recursive: true });
+    if (!lstatSync(path).isDirectory()) throw new Error("log folder: a link is in the way");
+  }
 }
 
 /** A lock file with the owner's process id; one whose owner is gone is taken over. */

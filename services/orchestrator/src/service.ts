@@ -3,7 +3,7 @@
 import { createAttester } from "@sotto/attester";
 import { systemRandom } from "@sotto/base";
 import { openCountedLog, openKillSwitch, runService, serve } from "@sotto/kit";
-import { createProcessPool, requireLayers } from "@sotto/sealed";
+import { createProcessPool, openCodeCache, requireLayers } from "@sotto/sealed";
 import { loadConfig } from "./config.ts";
 import { sessionSandbox, startSession } from "./session-process.ts";
 import { createSwitchboard } from "./switchboard.ts";
@@ -30,7 +30,9 @@ export function runOrchestrator({ requiresAllLayers }: { readonly requiresAllLay
       role: "orchestrator",
       clock: Date.now,
     });
-    const sandbox = sessionSandbox(config);
+    const uncached = sessionSandbox(config);
+    const code = await openCodeCache(uncached);
+    const sandbox = { ...uncached, cache: code.path };
     const start = async () => {
       const process = await startSession({ sandbox, predictors: config.predictors, random: systemRandom });
       if (requiresAllLayers) requireLayers(process);
@@ -70,6 +72,7 @@ export function runOrchestrator({ requiresAllLayers }: { readonly requiresAllLay
         killSwitch.close();
         switchboard.close();
         processes.close();
+        code.close();
         log.close();
         await server.close();
       },

@@ -2,7 +2,7 @@
 // or is a server that only they talk to.
 import { createAttester } from "@sotto/attester";
 import { openCountedLog, openKillSwitch, runService } from "@sotto/kit";
-import { createProcessPool, requireLayers } from "@sotto/sealed";
+import { createProcessPool, openCodeCache, requireLayers } from "@sotto/sealed";
 import { loadConfig, type PredictorConfig } from "./config.ts";
 import { findEngineBuild } from "./engine-package.ts";
 import { verifyModelFile } from "./model-file.ts";
@@ -29,7 +29,9 @@ export function runPredictor({ requiresAllLayers }: { readonly requiresAllLayers
     const config = loadConfig();
     const { measured } = config;
     const log = openCountedLog(events, { atOnce: ["inference-switched"] });
-    const sandbox = sessionSandbox(config, await openModel(config));
+    const uncached = sessionSandbox(config, await openModel(config));
+    const code = await openCodeCache(uncached);
+    const sandbox = { ...uncached, cache: code.path };
     const start = async () => {
       const process = await startSession({ sandbox, engine: measured.engine });
       if (requiresAllLayers) requireLayers(process);
@@ -75,6 +77,7 @@ export function runPredictor({ requiresAllLayers }: { readonly requiresAllLayers
         killSwitch.close();
         await server.close();
         processes.close();
+        code.close();
         log.close();
       },
     };

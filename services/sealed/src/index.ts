@@ -1,4 +1,5 @@
 export * from "./attest-message.ts";
+export * from "./code-cache.ts";
 export * from "./evidence-desk.ts";
 export * from "./measured-file.ts";
 export * from "./message.ts";

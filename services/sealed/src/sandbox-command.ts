@@ -2,11 +2,14 @@
 // where bubblewrap is on the machine, with limits and without privileges.
 import { accessSync, constants, existsSync, realpathSync } from "node:fs";
 import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 
 /** What one kind of sealed process needs; paths are absolute. */
 export type SandboxOptions = {
   /** The bundle with the whole code of the process. */
   readonly code: string;
+  /** The compiled form of the code, see `openCodeCache`. */
+  readonly cache?: string | undefined;
   /** Files and folders that it may read until it has loaded them. */
   readonly readable: readonly string[];
   /** Whether it loads an addon: an engine's process does. */
@@ -30,6 +33,8 @@ export type SandboxCommand = {
   readonly tellsChild: boolean;
 };
 
+const loader = fileURLToPath(new URL("./child/loader.cjs", import.meta.url));
+const noCache = "-";
 const toolFolder = "/usr/bin";
 const libraries = ["/usr/lib", "/usr/lib64", "/lib", "/lib64"];
 const nobody = "65534";
@@ -58,19 +63,33 @@ export function sandboxCommand(options: SandboxOptions, tools: SandboxTools): Sa
   if (bwrap !== undefined) parts.push(bwrap, ...namespaces(options, prlimit));
   else if (setpriv !== undefined) parts.push(setpriv, "--no-new-privs", ...dropped());
   if (prlimit !== undefined) parts.push(prlimit, ...limits(options));
-  parts.push(process.execPath, ...nodeFlags(options), options.code, ...options.args);
+  const { code, cache = noCache, args: given } = options;
+  parts.push(process.execPath, ...nodeFlags(options), loader, code, cache, ...given);
   const [file = process.execPath, ...args] = parts;
   return { file, args, tellsChild: bwrap !== undefined };
 }
 
-function nodeFlags({ code, readable, addon, memoryMib }: SandboxOptions): string[] {
+/** The command that makes the cache of the code: the same flags, for they are part of what is cached, and one file to write. */
+export function cacheCommand(options: SandboxOptions, cache: string): Pick<SandboxCommand, "file" | "args"> {
+  const flags = [...nodeFlags(options), `--allow-fs-write=${cache}`];
+  return { file: process.execPath, args: [...flags, loader, options.code, cache, ...options.args] };
+}
+
+function filesOf({ code, cache, readable }: SandboxOptions): string[] {
+  return [loader, code, ...(cache === undefined ? [] : [cache]), ...readable];
+}
+
+function nodeFlags(options: SandboxOptions): string[] {
+  const { addon, memoryMib } = options;
   return [
     "--permission",
-    ...[code, ...readable].map((path) => `--allow-fs-read=${path}`),
+    ...filesOf(options).map((path) => `--allow-fs-read=${path}`),
     ...(addon ? ["--allow-addons"] : []),
     "--disallow-code-generation-from-strings",
     "--disable-sigusr1", // would open the debugger
     "--disable-proto=delete",
+    "--no-experimental-sqlite", // opens files past the permissions
+    "--no-experimental-ffi",
     "--no-warnings",
     "--use-openssl-ca", // or Node reads its hundred and more authorities, 18 ms of processor time
     ...opensslConfig().map((path) => `--openssl-config=${path}`),
@@ -87,10 +106,10 @@ function opensslConfig(): string[] {
     .map((given) => resolve(given.slice(flag.length)));
 }
 
-function namespaces({ code, readable }: SandboxOptions, prlimit: string | undefined): string[] {
+function namespaces(options: SandboxOptions, prlimit: string | undefined): string[] {
   const node = realpathSync(process.execPath);
   const tools = prlimit === undefined ? [] : [prlimit];
-  const files = [process.execPath, node, code, ...readable, ...opensslConfig(), ...tools];
+  const files = [process.execPath, node, ...filesOf(options), ...opensslConfig(), ...tools];
   return [
     ...["--unshare-all", "--unshare-user", "--uid", nobody, "--gid", nobody, "--hostname", "sealed"],
     ...[

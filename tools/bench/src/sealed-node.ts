@@ -35,7 +35,7 @@ const env = {
   SOTTO_TSM: state,
   SOTTO_CONFIG: file(`${role}.json`),
   SOTTO_RELEASE: file(`${role}-release.json`),
-  SOTTO_SEALED: file(`${role}-sealed.mjs`),
+  SOTTO_SEALED: file(`${role}-sealed.cjs`),
 };
 const pool = { clock: Date.now, maxAgeMs: 100_000, maxWaitMs: 10_000, onStartFailure: () => process.exit(1) };
 

@@ -37,7 +37,7 @@ export async function bundleSealed({ root, entry }: SealedEntry): Promise<string
     logLevel: "silent",
   });
   try {
-    const { output } = await bundle.generate({ format: "esm", minify: true, codeSplitting: false });
+    const { output } = await bundle.generate({ format: "cjs", minify: true, codeSplitting: false });
     const [only, ...more] = output;
     if (more.length > 0) throw new Error("sealed bundle: more than one file");
     return only.code;

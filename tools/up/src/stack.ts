@@ -216,7 +216,7 @@ async function prepareImages(context: Context, secrets: StackSecrets, model: Mod
 /** Joins the code of a service's sealed processes into one file, and returns where it is. */
 async function bundle(state: StateFolder, role: string, entry: string): Promise<string> {
   const code = await bundleSealed({ root, entry: `services/${role}/src/sealed/${entry}` });
-  return state.write(code, `${role}-sealed.mjs`);
+  return state.write(code, `${role}-sealed.cjs`);
 }
 
 function digestOf(path: string): string {

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from "node:net";
 import { after, before, test } from "node:test";
+import { encodeHex, systemRandom } from "@sotto/base";
 import { doneEvent, serializeChunk, serializeUsageChunk } from "@sotto/chat";
-import { EngineError } from "../src/sealed/engines/engine.ts";
+import { type Engine, EngineError } from "../src/sealed/engines/engine.ts";
 import { openOpenAiEngine } from "../src/sealed/engines/openai.ts";
 import { createQuestion, readAnswer } from "./question.ts";
 
@@ -37,12 +38,23 @@ after(() => {
   server.close();
 });
 
-const ask = (how: Play, given = {}) => {
+/** An engine of one process: it has one connection, opened by somebody else. */
+const openEngine = async (random = systemRandom): Promise<Engine & { readonly connection: Socket }> => {
+  const connection = connect(Number(new URL(url).port), "127.0.0.1");
+  await new Promise<void>((resolve) => connection.once("connect", () => resolve()));
+  return { ...openOpenAiEngine({ url, model: "toy", connection, random }), connection };
+};
+
+const ask = async (how: Play, given = {}, random = systemRandom) => {
   play = how;
   bodies = [];
   requests = [];
-  const engine = openOpenAiEngine({ url, model: "toy" });
-  return readAnswer(engine.generate(createQuestion(given), never));
+  const engine = await openEngine(random);
+  try {
+    return await readAnswer(engine.generate(createQuestion(given), never));
+  } finally {
+    await engine.close();
+  }
 };
 const stream =
   (...parts: readonly (Uint8Array | string)[]): Play =>
@@ -52,8 +64,8 @@ const stream =
     response.end();
   };
 
-test("sends what was asked and nothing else", async () => {
-  await ask(stream(finish("stop"), doneEvent), {
+test("sends what was asked, what keeps it from being found again, and nothing else", async () => {
+  const given = {
     model: "what the client called it",
     messages: [
       { role: "system", content: "be brief" },
@@ -64,6 +76,11 @@ test("sends what was asked and nothing else", async () => {
     topP: 0.5,
     seed: 7,
     stop: ["x"],
+  };
+  const salt = Uint8Array.from({ length: 16 }, (_, index) => index);
+  await ask(stream(finish("stop"), doneEvent), given, (length) => {
+    assert.equal(length, 16);
+    return salt;
   });
   assert.equal(requests[0]?.method, "POST");
   assert.equal(requests[0]?.url, "/v1/chat/completions");
@@ -80,10 +97,62 @@ test("sends what was asked and nothing else", async () => {
     top_p: 0.5,
     seed: 7,
     stop: ["x"],
+    cache_salt: encodeHex(salt),
+    cache_prompt: false,
   });
   await ask(stream(finish("stop"), doneEvent));
-  const names = ["model", "messages", "stream", "stream_options"];
+  const names = ["model", "messages", "stream", "stream_options", "cache_salt", "cache_prompt"];
   assert.deepEqual(Object.keys(JSON.parse(bodies[0] ?? "")), names);
+});
+
+test("no two questions have the same salt, the same question twice included", async () => {
+  const salts = new Set<unknown>();
+  for (let asked = 0; asked < 20; asked += 1) {
+    await ask(stream(finish("stop"), doneEvent));
+    const body = JSON.parse(bodies[0] ?? "");
+    assert.match(body.cache_salt, /^[0-9a-f]{32}$/);
+    assert.equal(body.cache_prompt, false);
+    salts.add(body.cache_salt);
+  }
+  assert.equal(salts.size, 20);
+});
+
+test("one engine has one connection, and asks for it to be closed afterwards", async () => {
+  const sockets = new Set<Socket | undefined>();
+  for (let asked = 0; asked < 3; asked += 1) {
+    await ask(stream(finish("stop"), doneEvent));
+    assert.equal(requests.length, 1);
+    assert.equal(requests[0]?.headers.connection, "close");
+    sockets.add(requests[0]?.socket);
+  }
+  assert.equal(sockets.size, 3);
+});
+
+test("a second question finds no connection", async () => {
+  play = stream(piece("a"), finish("stop"), doneEvent);
+  const engine = await openEngine();
+  await readAnswer(engine.generate(createQuestion({}), never));
+  const known = requests.length;
+  await assert.rejects(readAnswer(engine.generate(createQuestion({}), never)), EngineError);
+  assert.equal(requests.length, known);
+});
+
+test("a server that gives the connection up before anything is asked fails the question, not the process", async () => {
+  for (const how of ["end", "resetAndDestroy"] as const) {
+    const taken = createTcpServer((socket) => {
+      socket.on("error", () => {});
+      socket[how]();
+    }).listen(0, "127.0.0.1");
+    await new Promise((resolve) => taken.once("listening", resolve));
+    const { port } = taken.address() as AddressInfo; // listening on TCP
+    const connection = connect(port, "127.0.0.1");
+    const lost = Promise.withResolvers<void>();
+    const options = { url, model: "toy", connection, random: systemRandom };
+    const engine = openOpenAiEngine({ ...options, onLost: lost.resolve });
+    await lost.promise;
+    await assert.rejects(readAnswer(engine.generate(createQuestion({}), never)), EngineError, how);
+    taken.close();
+  }
 });
 
 test("passes text on, with the reason of the end and the counts", async () => {
@@ -131,9 +200,8 @@ test("the end is told when the server says so, not when it closes", async () => 
     response.write(piece("a"));
     response.write(doneEvent);
   };
-  const events = openOpenAiEngine({ url, model: "toy" })
-    .generate(createQuestion({}), never)
-    [Symbol.asyncIterator]();
+  const engine = await openEngine();
+  const events = engine.generate(createQuestion({}), never)[Symbol.asyncIterator]();
   assert.deepEqual((await events.next()).value, { type: "text", text: "a" });
   const end = await events.next();
   assert.ok(end.done !== true && end.value.type === "end");
@@ -175,7 +243,8 @@ test("a server that fails gives one error, without a word of what it said", asyn
       return true;
     });
   }
-  const closed = openOpenAiEngine({ url: "http://127.0.0.1:1/v1", model: "toy" });
+  const closed = await openEngine();
+  await closed.close();
   await assert.rejects(readAnswer(closed.generate(createQuestion({}), never)), EngineError);
 });
 
@@ -183,7 +252,7 @@ test("what came before a failure was passed on", async () => {
   play = stream(piece("begun"));
   const seen: string[] = [];
   await assert.rejects(async () => {
-    const engine = openOpenAiEngine({ url, model: "toy" });
+    const engine = await openEngine();
     for await (const event of engine.generate(createQuestion({}), never)) {
       if (event.type === "text") seen.push(event.text);
     }
@@ -201,7 +270,7 @@ test("an abort, or a reader that leaves, ends the request at the server", async 
       };
     });
     const abort = new AbortController();
-    const engine = openOpenAiEngine({ url, model: "toy" });
+    const engine = await openEngine();
     const events = engine.generate(createQuestion({}), abort.signal)[Symbol.asyncIterator]();
     await events.next();
     if (leave === "abort") {

@@ -6,9 +6,12 @@ import { openOpenAiEngine } from "./engines/openai.ts";
 import { runSession } from "./session-work.ts";
 
 const connectionDescriptor = 3;
+const exitLost = 1;
 
 runSession(async (settings) => {
   if (settings.kind !== "openai") throw new Error("this code is for a model server");
   const connection = new Socket({ fd: connectionDescriptor, readable: true, writable: true });
-  return openOpenAiEngine({ ...settings, connection, random: systemRandom });
+  // Without the connection this process is of no use; another one takes its place.
+  const onLost = (): void => process.exit(exitLost);
+  return openOpenAiEngine({ ...settings, connection, random: systemRandom, onLost });
 });

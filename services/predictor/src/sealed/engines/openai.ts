@@ -17,18 +17,27 @@ export type OpenAiOptions = {
   /** An open connection to the server, good for one request; this process could not open one. */
   readonly connection: Socket;
   readonly random: Random;
+  /** Called when the server has given the connection up before anything was asked. */
+  readonly onLost?: () => void;
 };
 
 const saltLength = 16;
 
 /** Uses a server; what that server keeps of a question is its own affair (SECURITY.md says what to switch off). */
 export function openOpenAiEngine(options: OpenAiOptions): Engine {
-  // A server that closes a connection before anything was asked leaves this process without use.
-  options.connection.on("error", () => {});
+  const { connection, onLost } = options;
+  let asked = false;
+  connection.on("error", () => {});
+  connection.once("close", () => {
+    if (!asked) onLost?.();
+  });
   return {
     model: options.model,
-    generate: (request, signal) => generate(options, request, signal),
-    close: async () => void options.connection.destroy(),
+    generate: (request, signal) => {
+      asked = true;
+      return generate(options, request, signal);
+    },
+    close: async () => void connection.destroy(),
   };
 }
 
@@ -95,6 +104,8 @@ function toBody({ model, random }: OpenAiOptions, request: ChatRequest): object 
 function post(options: OpenAiOptions, body: object, signal: AbortSignal): Promise<IncomingMessage> {
   const { url, connection } = options;
   return new Promise((resolve, reject) => {
+    // The request would wait for ever.
+    if (connection.destroyed) throw new Error("connection is closed");
     const target = new URL("chat/completions", url.endsWith("/") ? url : `${url}/`);
     const content = JSON.stringify(body);
     const outgoing = httpRequest(target, {

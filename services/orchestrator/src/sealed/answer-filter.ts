@@ -1,6 +1,7 @@
 // The guard over an answer: nothing leaves before it has been judged with all that came before it.
 import { type Bytes, concatBytes, decodeUtf8 } from "@sotto/base";
 import {
+  ChatError,
   type CompletionChunk,
   type CompletionHead,
   completion,
@@ -33,6 +34,7 @@ export async function filterAnswer(answer: ExchangeAnswer, filter: AnswerFilter)
   let whole: CompletionChunk;
   try {
     whole = parseCompletionChunk(decodeUtf8(await readAll(answer.body)));
+    if (whole.failed) throw brokenOff();
   } catch {
     return jsonAnswer(502, openAiError("predictor-failed", 502));
   }
@@ -56,6 +58,7 @@ async function* events(answer: ExchangeAnswer, { guard, messages, onRefusal }: A
   const parser = new SseParser();
   let head: CompletionHead | undefined;
   let role: { readonly role: "assistant" } | undefined = { role: "assistant" };
+  let finished = false;
   const delta = (content?: string) => {
     const first = role ?? {};
     role = undefined;
@@ -73,11 +76,12 @@ async function* events(answer: ExchangeAnswer, { guard, messages, onRefusal }: A
     for await (const bytes of answer.body) {
       for (const data of parser.push(bytes)) {
         if (data === "[DONE]") {
+          if (!finished) throw brokenOff();
           yield doneEvent;
           return;
         }
         const chunk = parseCompletionChunk(data);
-        if (chunk.failed) break;
+        if (chunk.failed) throw brokenOff();
         head ??= chunk.head;
         const watched = chunk.text === "" ? { release: "" } : watch.push(chunk.text);
         if (watched.release !== "") yield serializeChunk(head, delta(watched.release));
@@ -93,6 +97,7 @@ async function* events(answer: ExchangeAnswer, { guard, messages, onRefusal }: A
           }
           if (rest.release !== "") yield serializeChunk(head, delta(rest.release));
           yield serializeChunk(head, delta(), chunk.finishReason);
+          finished = true;
         }
         if (chunk.usage !== undefined) yield serializeUsageChunk(head, chunk.usage);
       }
@@ -101,6 +106,10 @@ async function* events(answer: ExchangeAnswer, { guard, messages, onRefusal }: A
     // Whatever went wrong, the client is told that the answer broke off, and nothing else.
   }
   yield serializeEvent(openAiError("predictor-failed", 502));
+}
+
+function brokenOff(): ChatError {
+  return new ChatError("malformed", "answer: broke off");
 }
 
 async function readAll(body: AsyncIterable<Bytes>): Promise<Bytes> {

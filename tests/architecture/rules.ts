@@ -34,7 +34,7 @@ export const rules: Readonly<Record<string, Rule>> = {
     because: "it starts processes and carries their ciphertext, whatever that is",
   },
   orchestrator: {
-    may: ["base", "kit", "attester", "sealed", "attestation", "ratls", "chat", "guard", "exchange"],
+    may: ["base", "kit", "attester", "sealed", "attestation", "ratls", "wire", "chat", "guard", "exchange"],
     because: "who holds text must not learn who paid",
   },
   predictor: {
@@ -49,7 +49,6 @@ export const rules: Readonly<Record<string, Rule>> = {
 export const thirdParty: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   base: { "@noble/hashes": "SHA-2 that is synchronous in browsers" },
   wire: { hpke: "HPKE, reviewed, the same in Node and browsers" },
-  chat: { zod: "outside input" },
   guard: { zod: "the policy file" },
   attestation: { zod: "trust settings" },
   attester: { zod: "the release file" },

@@ -28,9 +28,8 @@ export {
   type ProductionPolicy,
   productionPolicy,
   type TrustPolicy,
-  type TrustSettings,
-  trustSettingsSchema,
 } from "./trust-policy.ts";
+export { type TrustSettings, trustSettingsSchema } from "./trust-settings.ts";
 export {
   type Check,
   type CheckId,

@@ -1,6 +1,6 @@
 // The OpenAI-shaped question that Sotto accepts: text only, stateless, bounded.
 import { CodedError, decodeUtf8, EncodingError } from "@sotto/base";
-import { z } from "zod";
+import { type Fields, isObject, readFields } from "./fields.ts";
 
 export type ChatErrorCode = "malformed" | "too-large" | "text-only" | "unsupported-parameter";
 
@@ -24,6 +24,15 @@ export type ChatRequest = {
 
 export const maxChatBytes = 512 * 1024;
 const maxMessages = 1024;
+const maxParts = 256;
+const maxStops = 4;
+const maxStopLength = 256;
+const roles: Readonly<Record<string, ChatMessage["role"] | undefined>> = {
+  system: "system",
+  developer: "system",
+  user: "user",
+  assistant: "assistant",
+};
 
 const textOnly = "only text is supported: images, audio and files are refused";
 const mediaParts = new Set([
@@ -37,24 +46,6 @@ const mediaParts = new Set([
   "video_url",
   "video",
 ]);
-
-const part = z.looseObject({ type: z.literal("text"), text: z.string() });
-const message = z.looseObject({
-  role: z.enum(["system", "developer", "user", "assistant"]),
-  content: z.union([z.string(), z.array(part).max(256)]),
-});
-const schema = z.looseObject({
-  model: z.string().max(256).nullish(),
-  messages: z.array(message).min(1).max(maxMessages),
-  stream: z.boolean().nullish(),
-  stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
-  max_tokens: z.number().int().min(1).max(1_000_000).nullish(),
-  max_completion_tokens: z.number().int().min(1).max(1_000_000).nullish(),
-  temperature: z.number().min(0).max(2).nullish(),
-  top_p: z.number().gt(0).max(1).nullish(),
-  stop: z.union([z.string().min(1).max(256), z.array(z.string().min(1).max(256)).max(4)]).nullish(),
-  seed: z.number().int().nullish(),
-});
 
 // What would change the answer and is not done here is refused rather than ignored, unless it is given the value
 // that changes nothing. Everything else that clients send (`user`, `metadata`, `store`, hints) is dropped.
@@ -81,27 +72,58 @@ export function parseChatRequest(bytes: Uint8Array): ChatRequest {
   const value = parseJson(bytes);
   refuseMedia(value);
   refuseParameters(value);
-  const checked = schema.safeParse(value);
-  if (!checked.success) {
-    const where = checked.error.issues[0]?.path.filter((key) => typeof key === "string")[0];
-    const name = where !== undefined && where in schema.shape ? where : "request";
-    throw new ChatError("malformed", `${name}: not as the OpenAI API has it`);
-  }
-  const { data } = checked;
+  const fields = readFields(value, (name) => malformed(name));
+  const limit = (name: string): number | undefined => fields.integer(name, 1, 1_000_000);
   return {
-    model: data.model ?? undefined,
-    messages: data.messages.map(({ role, content }) => ({
-      role: role === "developer" ? "system" : role,
-      content: typeof content === "string" ? content : content.map(({ text }) => text).join("\n"),
-    })),
-    stream: data.stream === true,
-    includeUsage: data.stream_options?.include_usage === true,
-    maxTokens: data.max_completion_tokens ?? data.max_tokens ?? undefined,
-    temperature: data.temperature ?? undefined,
-    topP: data.top_p ?? undefined,
-    stop: typeof data.stop === "string" ? [data.stop] : (data.stop ?? []),
-    seed: data.seed ?? undefined,
+    model: fields.text("model", 0, 256),
+    messages: readMessages(fields),
+    stream: fields.flag("stream") === true,
+    includeUsage: fields.inner("stream_options")?.flag("include_usage") === true,
+    maxTokens: limit("max_completion_tokens") ?? limit("max_tokens"),
+    temperature: fields.number("temperature", 0, 2),
+    topP: fields.number("top_p", Number.MIN_VALUE, 1),
+    stop: readStops(fields),
+    seed: fields.integer("seed", Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
   };
+}
+
+function readMessages(fields: Fields): ChatMessage[] {
+  const list = fields.list("messages", maxMessages);
+  if (list === undefined || list.length === 0) throw malformed("messages");
+  return list.map((item) => {
+    const message = readFields(item, () => malformed("messages"));
+    const role = roles[message.text("role", 1, 16) ?? ""];
+    if (role === undefined) throw malformed("messages");
+    return { role, content: readContent(message) };
+  });
+}
+
+function readContent(message: Fields): string {
+  const { content } = message.values;
+  if (typeof content === "string") return content;
+  const parts = message.list("content", maxParts);
+  if (parts === undefined) throw malformed("messages");
+  return parts
+    .map((part) => {
+      const text = isObject(part) && part.type === "text" ? part.text : undefined;
+      if (typeof text !== "string") throw malformed("messages");
+      return text;
+    })
+    .join("\n");
+}
+
+function readStops(fields: Fields): readonly string[] {
+  const { stop } = fields.values;
+  if (stop === undefined || stop === null) return [];
+  const list = typeof stop === "string" ? [stop] : fields.list("stop", maxStops);
+  const isStop = (text: unknown): text is string =>
+    typeof text === "string" && text.length >= 1 && text.length <= maxStopLength;
+  if (list === undefined || !list.every(isStop)) throw malformed("stop");
+  return list;
+}
+
+function malformed(name: string): ChatError {
+  return new ChatError("malformed", `${name}: not as the OpenAI API has it`);
 }
 
 function parseJson(bytes: Uint8Array): unknown {
@@ -157,10 +179,6 @@ function isGiven(value: unknown): boolean {
 
 function isEmpty(value: unknown): boolean {
   return Array.isArray(value) ? value.length === 0 : isObject(value) && Object.keys(value).length === 0;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** The body of an error as clients of the OpenAI API read it; `message` must hold nothing from outside. */

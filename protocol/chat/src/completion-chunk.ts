@@ -1,7 +1,7 @@
 // One event of a streamed answer, as servers of the OpenAI API write it.
-import { z } from "zod";
 import { ChatError } from "./chat-request.ts";
 import type { CompletionHead, FinishReason, Usage } from "./completion.ts";
+import { type Fields, readFields } from "./fields.ts";
 
 /** What an event says, as far as anything here needs it; `failed` is an event that says the answer broke off. */
 export type CompletionChunk = {
@@ -12,23 +12,9 @@ export type CompletionChunk = {
   readonly failed: boolean;
 };
 
-const count = z.number().int().min(0);
-const schema = z.looseObject({
-  id: z.string().max(256).nullish(),
-  model: z.string().max(256).nullish(),
-  created: count.nullish(),
-  choices: z
-    .array(
-      z.looseObject({
-        delta: z.looseObject({ content: z.string().nullish() }).optional(),
-        message: z.looseObject({ content: z.string().nullish() }).optional(),
-        finish_reason: z.string().nullish(),
-      }),
-    )
-    .optional(),
-  usage: z.looseObject({ prompt_tokens: count, completion_tokens: count }).nullish(),
-  error: z.unknown().optional(),
-});
+const maxCount = Number.MAX_SAFE_INTEGER;
+const maxWord = 256;
+const maxChoices = 128;
 
 /** Reads an event's data, or a whole answer, which has the same form; throws `ChatError`. */
 export function parseCompletionChunk(data: string): CompletionChunk {
@@ -38,22 +24,39 @@ export function parseCompletionChunk(data: string): CompletionChunk {
   } catch (cause) {
     throw new ChatError("malformed", "answer: not json", { cause });
   }
-  const checked = schema.safeParse(value);
-  if (!checked.success) throw new ChatError("malformed", "answer: not as the OpenAI API has it");
-  const { id, model, created, choices, usage, error } = checked.data;
-  const choice = choices?.[0];
+  const fields = readFields(value, malformed);
+  const [first] = fields.list("choices", maxChoices) ?? [];
+  const choice = first === undefined ? undefined : readFields(first, malformed);
   return {
-    head: { id: id ?? "", model: model ?? "", created: created ?? 0 },
-    text: choice?.delta?.content ?? choice?.message?.content ?? "",
-    finishReason: toFinishReason(choice?.finish_reason),
-    usage: usage
-      ? { promptTokens: usage.prompt_tokens, completionTokens: usage.completion_tokens }
-      : undefined,
-    failed: error !== undefined,
+    head: {
+      id: fields.text("id", 0, maxWord) ?? "",
+      model: fields.text("model", 0, maxWord) ?? "",
+      created: fields.integer("created", 0, maxCount) ?? 0,
+    },
+    text: textOf(choice?.inner("delta")) ?? textOf(choice?.inner("message")) ?? "",
+    finishReason: toFinishReason(choice?.text("finish_reason", 0, maxWord)),
+    usage: usageOf(fields.inner("usage")),
+    failed: fields.values.error !== undefined,
   };
 }
 
-function toFinishReason(reason: string | null | undefined): FinishReason | undefined {
-  if (reason === undefined || reason === null) return undefined;
+function textOf(message: Fields | undefined): string | undefined {
+  return message?.text("content", 0, Number.POSITIVE_INFINITY);
+}
+
+function usageOf(usage: Fields | undefined): Usage | undefined {
+  const promptTokens = usage?.integer("prompt_tokens", 0, maxCount);
+  const completionTokens = usage?.integer("completion_tokens", 0, maxCount);
+  if (usage === undefined) return undefined;
+  if (promptTokens === undefined || completionTokens === undefined) throw malformed();
+  return { promptTokens, completionTokens };
+}
+
+function malformed(): ChatError {
+  return new ChatError("malformed", "answer: not as the OpenAI API has it");
+}
+
+function toFinishReason(reason: string | undefined): FinishReason | undefined {
+  if (reason === undefined) return undefined;
   return reason === "length" || reason === "content_filter" ? reason : "stop";
 }

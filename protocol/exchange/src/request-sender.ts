@@ -23,7 +23,10 @@ export const maxQuestionBytes = Math.max(...buckets);
  * Sends the one request of a session, padded to a bucket, and resolves with the head of its answer; the body follows
  * as it comes. Rejects, and the body throws, with what the session throws: `RatlsError`, `WireError`.
  */
-export async function sendRequest(session: ClientSession, request: SessionRequest): Promise<ExchangeAnswer> {
+export async function sendRequest(
+  session: Pick<ClientSession, "request" | "close">,
+  request: SessionRequest,
+): Promise<ExchangeAnswer> {
   const question = serializeRequest({
     method: request.method,
     scheme: "https",

@@ -1,7 +1,7 @@
 // What the orchestrator is told: the measured files decide, the environment only says where things are.
 import { fileURLToPath } from "node:url";
 import { classifierUrl, openGuard, policyUrl } from "@sotto/guard";
-import { readConfig, readConfigJson } from "@sotto/kit";
+import { readConfig, readMeasuredConfig } from "@sotto/kit";
 import { readMeasuredFile } from "@sotto/sealed";
 import { z } from "zod";
 import { type MeasuredConfig, measuredConfigSchema } from "./measured-config.ts";
@@ -41,7 +41,7 @@ export function loadConfig(
   given: Readonly<Record<string, string | undefined>> = process.env,
 ): OrchestratorConfig {
   const env = readConfig(environment, given, { confidential: true });
-  const measured = readConfigJson("SOTTO_CONFIG", env.SOTTO_CONFIG, measuredConfigSchema);
+  const measured = readMeasuredConfig("SOTTO_CONFIG", env.SOTTO_CONFIG, measuredConfigSchema);
   const files = {
     code: env.SOTTO_SEALED,
     config: env.SOTTO_CONFIG,

@@ -14,7 +14,7 @@ export const measuredConfigSchema = z.strictObject({
   minimumReady: z.number().int().min(1).max(64),
   maximumProcesses: z.number().int().min(1).max(4096),
   /** Whether questions are taken at all. */
-  inference: z.enum(["on", "off"]).default("on"),
+  inference: z.enum(["on", "off"]),
 });
 
 export type MeasuredConfig = z.infer<typeof measuredConfigSchema>;

@@ -10,6 +10,7 @@ import {
   startSealed,
 } from "@sotto/sealed";
 import type { NodeAddress, OrchestratorConfig } from "./config.ts";
+import type { SessionPaths } from "./sealed/session-work.ts";
 
 /** A process for one session. */
 export type SessionProcess = Pooled &
@@ -33,11 +34,12 @@ const cpuSeconds = 120;
 /** What a sealed process of the orchestrator is given. */
 export function sessionSandbox({ files }: Pick<OrchestratorConfig, "files">): SandboxOptions {
   const { code, config, policy, classifier } = files;
+  const paths: SessionPaths = { config, policy, classifier };
   return {
     code,
     readable: [config, policy, classifier],
     addon: false,
-    args: [JSON.stringify({ config, policy, classifier })],
+    args: [JSON.stringify(paths)],
     memoryMib,
     cpuSeconds,
   };

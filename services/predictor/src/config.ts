@@ -1,5 +1,5 @@
 // What the predictor is told: the measured files decide, the environment only says where things are.
-import { readConfig, readConfigJson } from "@sotto/kit";
+import { readConfig, readMeasuredConfig } from "@sotto/kit";
 import { readMeasuredFile } from "@sotto/sealed";
 import { z } from "zod";
 import { type MeasuredConfig, measuredConfigSchema } from "./measured-config.ts";
@@ -29,7 +29,7 @@ export function loadConfig(
   given: Readonly<Record<string, string | undefined>> = process.env,
 ): PredictorConfig {
   const env = readConfig(environment, given, { confidential: true });
-  const measured = readConfigJson("SOTTO_CONFIG", env.SOTTO_CONFIG, measuredConfigSchema);
+  const measured = readMeasuredConfig("SOTTO_CONFIG", env.SOTTO_CONFIG, measuredConfigSchema);
   readMeasuredFile(env.SOTTO_SEALED, measured.sealed);
   return {
     port: Number(env.SOTTO_PORT),

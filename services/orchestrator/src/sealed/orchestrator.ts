@@ -29,7 +29,7 @@ export type SecondOpinion = (question: ChatRequest) => Promise<Pick<Refusal, "ha
 
 export type OrchestratorDependencies = {
   /** The attested predictor session whose evidence this client has been shown. */
-  readonly predictor: ClientSession;
+  readonly predictor: Pick<ClientSession, "request" | "close">;
   readonly guard: Guard;
   readonly secondOpinion?: SecondOpinion | undefined;
   readonly clock: Clock;

@@ -6,16 +6,17 @@ import { serveRequest } from "@sotto/exchange";
 import { type Guard, openGuard } from "@sotto/guard";
 import { acceptServerSession, type ClientSession } from "@sotto/ratls";
 import { type Channel, type Outcome, requestEvidence, runSealed, type SealedWork } from "@sotto/sealed/child";
-import { z } from "zod";
-import { type MeasuredConfig, measuredConfigSchema } from "../measured-config.ts";
+import type { MeasuredConfig } from "../measured-config.ts";
 import { openClientStream } from "./client-stream.ts";
 import { createOrchestrator } from "./orchestrator.ts";
+import { rehearse } from "./rehearsal.ts";
 import { openUpstream, type Upstream } from "./upstream-session.ts";
 
 /** Why a session cannot be attested; clients are told the code. */
 export class SessionError extends CodedError<"predictor-refused" | "busy"> {}
 
-const pathsSchema = z.strictObject({ config: z.string(), policy: z.string(), classifier: z.string() });
+/** The argument of a sealed process: where the measured files are. */
+export type SessionPaths = { readonly config: string; readonly policy: string; readonly classifier: string };
 
 export type Loaded = {
   readonly policy: TrustPolicy;
@@ -35,12 +36,14 @@ export function createSessionWork(
 ): SealedWork<Loaded> {
   return {
     load: async () => {
-      const paths = pathsSchema.parse(JSON.parse(argument));
-      const config = measuredConfigSchema.parse(JSON.parse(readFileSync(paths.config, "utf8")));
+      const paths: SessionPaths = JSON.parse(argument);
+      // Checked against its schema by the process that started this one, before it started any.
+      const config: MeasuredConfig = JSON.parse(readFileSync(paths.config, "utf8"));
       const guard = openGuard({
         policy: new Uint8Array(readFileSync(paths.policy)),
         classifier: new Uint8Array(readFileSync(paths.classifier)),
       });
+      await rehearse(guard);
       return { policy: createPolicy(config), guard, predictor: { problem: "unreachable" } };
     },
     prepare: async (loaded, channel) => {

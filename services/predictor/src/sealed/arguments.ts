@@ -1,15 +1,13 @@
 // What a sealed process of the predictor is started with.
-import { z } from "zod";
 
-const schema = z.strictObject({
-  config: z.string(),
+export type SealedArguments = {
+  /** Path of the measured configuration. */
+  readonly config: string;
   /** Where the engine's build for this machine lies, for an engine in the process. */
-  build: z.string().optional(),
-});
+  readonly build?: string;
+};
 
-export type SealedArguments = z.infer<typeof schema>;
-
-/** Reads the one argument. */
+/** Reads the one argument, which the process that started this one wrote. */
 export function readArguments(): SealedArguments {
-  return schema.parse(JSON.parse(process.argv[2] ?? ""));
+  return JSON.parse(process.argv[2] ?? "");
 }

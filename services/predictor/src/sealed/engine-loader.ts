@@ -35,3 +35,9 @@ export async function getLlama({ maxThreads, logLevel }: Options): Promise<Llama
 export async function getLlamaForOptions(): Promise<never> {
   throw new Error("no engine without a model");
 }
+
+// Which release the package would download.
+export const builtinLlamaCppRelease = "none";
+export const defaultLlamaCppRelease = "none";
+export const getBinariesGithubRelease = async (): Promise<string> => "none";
+export const setBinariesGithubRelease = async (): Promise<void> => {};

@@ -4,11 +4,12 @@ import { systemRandom } from "@sotto/base";
 import { serveRequest } from "@sotto/exchange";
 import { acceptServerSession } from "@sotto/ratls";
 import { requestEvidence, runSealed, type SealedWork } from "@sotto/sealed/child";
-import { type EngineSettings, type MeasuredConfig, measuredConfigSchema } from "../measured-config.ts";
+import type { EngineSettings, MeasuredConfig } from "../measured-config.ts";
 import { readArguments } from "./arguments.ts";
 import { takeTurns } from "./engine-turn.ts";
 import type { Engine } from "./engines/engine.ts";
 import { createPredictor } from "./predictor.ts";
+import { rehearse } from "./rehearsal.ts";
 
 export type Loaded = { readonly role: MeasuredConfig["role"]; readonly engine: Engine };
 
@@ -24,7 +25,9 @@ export function createSessionWork(
 ): SealedWork<Loaded> {
   return {
     load: async () => {
-      const config = measuredConfigSchema.parse(JSON.parse(readFileSync(configFile, "utf8")));
+      // Checked against its schema by the process that started this one, before it started any.
+      const config: MeasuredConfig = JSON.parse(readFileSync(configFile, "utf8"));
+      await rehearse();
       return { role: config.role, engine: await openEngine(config.engine) };
     },
     prepare: async () => "none",

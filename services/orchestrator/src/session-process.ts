@@ -60,14 +60,23 @@ export async function startSession(options: SessionProcessOptions): Promise<Sess
       },
     });
     process.ended.finally(() => socket.destroy());
+    const isFit = process.obstacle === "none";
+    let assigned = false;
+    // A predictor that goes before there is a client leaves this process without use; another one takes its place.
+    const leave = (): void => {
+      if (isFit && !assigned) process.kill();
+    };
+    socket.once("close", leave);
+    if (socket.destroyed) leave();
     const assign = (handlers: Partial<SealedHandlers>): void => {
+      assigned = true;
       process.handle({
         ...handlers,
         bytes: (name, bytes) => (name === "client" ? handlers : predictor)?.bytes?.(name, bytes) ?? true,
         end: (name) => (name === "client" ? handlers : predictor)?.end?.(name),
       });
     };
-    return { ...process, isFit: process.obstacle === "none", assign };
+    return { ...process, isFit, assign };
   } catch (error) {
     socket.destroy();
     throw error;

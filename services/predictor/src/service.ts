@@ -1,6 +1,6 @@
 // Puts the predictor together. This process never holds text: the engine runs in the sealed processes that it starts,
 // or is a server that only they talk to.
-import { createAttester } from "@sotto/attester";
+import { createAttester, openReleaseFile } from "@sotto/attester";
 import { openCountedLog, openKillSwitch, runService } from "@sotto/kit";
 import { createProcessPool, openCodeCache, requireLayers } from "@sotto/sealed";
 import { loadConfig, type PredictorConfig } from "./config.ts";
@@ -28,6 +28,7 @@ export function runPredictor({ requiresAllLayers }: { readonly requiresAllLayers
   runService("predictor", async () => {
     const config = loadConfig();
     const { measured } = config;
+    openReleaseFile(config.releaseFile)(); // throws where there is no release to show
     const log = openCountedLog(events, { atOnce: ["inference-switched"] });
     const uncached = sessionSandbox(config, await openModel(config));
     const code = await openCodeCache(uncached);

@@ -190,7 +190,7 @@ async function prepareImages(context: Context, secrets: StackSecrets, model: Mod
     sealed: digestOf(sealedPredictor),
     minimumReady: 2,
     maximumProcesses: 160,
-    parallelAnswers: model.file === undefined ? 64 : 1,
+    parallelAnswers: model.file === undefined ? 160 : 1,
     memoryMib: 4096,
     inference: "on",
   };

@@ -1,8 +1,10 @@
 // A sealed process of the predictor with the engine in it.
 import { openLlamaEngine } from "./engines/llama.ts";
+import { rehearse } from "./rehearsal.ts";
 import { runSession } from "./session-work.ts";
 
 runSession(async (settings) => {
   if (settings.kind !== "llama") throw new Error("this code is for the embedded engine");
+  await rehearse();
   return openLlamaEngine(settings);
 });

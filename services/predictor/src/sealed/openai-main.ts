@@ -3,6 +3,7 @@
 import { Socket } from "node:net";
 import { systemRandom } from "@sotto/base";
 import { openOpenAiEngine } from "./engines/openai.ts";
+import { rehearseServer } from "./rehearsal.ts";
 import { runSession } from "./session-work.ts";
 
 const connectionDescriptor = 3;
@@ -10,6 +11,7 @@ const exitLost = 1;
 
 runSession(async (settings) => {
   if (settings.kind !== "openai") throw new Error("this code is for a model server");
+  await rehearseServer();
   const connection = new Socket({ fd: connectionDescriptor, readable: true, writable: true });
   // Without the connection this process is of no use; another one takes its place.
   const onLost = (): void => process.exit(exitLost);

@@ -9,9 +9,12 @@ import { readArguments } from "./arguments.ts";
 import { takeTurns } from "./engine-turn.ts";
 import type { Engine } from "./engines/engine.ts";
 import { createPredictor } from "./predictor.ts";
-import { rehearse } from "./rehearsal.ts";
 
-export type Loaded = { readonly role: MeasuredConfig["role"]; readonly engine: Engine };
+export type Loaded = {
+  readonly role: MeasuredConfig["role"];
+  readonly engine: Engine;
+  readonly takesTurns: boolean;
+};
 
 /** Runs this process, with the engine that `openEngine` opens. */
 export function runSession(openEngine: (settings: EngineSettings) => Promise<Engine>): void {
@@ -27,11 +30,13 @@ export function createSessionWork(
     load: async () => {
       // Checked against its schema by the process that started this one, before it started any.
       const config: MeasuredConfig = JSON.parse(readFileSync(configFile, "utf8"));
-      await rehearse();
-      return { role: config.role, engine: await openEngine(config.engine) };
+      const { role, parallelAnswers, maximumProcesses } = config;
+      // Where there is a turn for every process, nobody has to ask for one.
+      const takesTurns = parallelAnswers < maximumProcesses;
+      return { role, engine: await openEngine(config.engine), takesTurns };
     },
     prepare: async () => "none",
-    serve: async ({ role, engine }, channel) => {
+    serve: async ({ role, engine, takesTurns }, channel) => {
       try {
         const session = await acceptServerSession({
           stream: channel.open("client"),
@@ -40,7 +45,7 @@ export function createSessionWork(
           random: systemRandom,
         });
         const handler = createPredictor({
-          engine: takeTurns(engine, channel),
+          engine: takesTurns ? takeTurns(engine, channel) : engine,
           clock: Date.now,
           random: systemRandom,
         });

@@ -1,6 +1,6 @@
 // An engine that is a server inside the same machine and speaks the OpenAI API.
 import { request as httpRequest, type IncomingMessage } from "node:http";
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { encodeHex, type Random } from "@sotto/base";
 import {
   type ChatRequest,
@@ -15,7 +15,7 @@ export type OpenAiOptions = {
   readonly url: string;
   readonly model: string;
   /** An open connection to the server, good for one request; this process could not open one. */
-  readonly connection: Socket;
+  readonly connection: Duplex;
   readonly random: Random;
   /** Called when the server has given the connection up before anything was asked. */
   readonly onLost?: () => void;

@@ -26,7 +26,7 @@ export const rules: Readonly<Record<string, Rule>> = {
   },
   issuer: { may: ["base", "kit", "credentials"], because: "the issuer must not see requests" },
   attester: {
-    may: ["base", "kit", "attestation"],
+    may: ["base", "kit", "log", "attestation"],
     because: "it turns sessions into evidence and reads neither",
   },
   sealed: {

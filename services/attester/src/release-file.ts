@@ -1,12 +1,13 @@
 // The release statement and its proof, as the host provides them: they prove themselves, so they need not be measured.
 import { readFileSync, statSync } from "node:fs";
 import { type Bytes, CodedError, decodeBase64, encodeUtf8 } from "@sotto/base";
+import { parseStatement } from "@sotto/log";
 import { z } from "zod";
 
 export type LoggedRelease = { readonly statement: Bytes; readonly proof: Bytes };
 
 /** The release file cannot be used. */
-export class ReleaseFileError extends CodedError<"unreadable"> {}
+export class ReleaseFileError extends CodedError<"unreadable" | "not-a-release"> {}
 
 const schema = z.strictObject({ statement: z.base64().max(128 * 1024), proof: z.string().max(64 * 1024) });
 
@@ -33,4 +34,15 @@ export function openReleaseFile(path: string): () => LoggedRelease {
     if (current !== undefined) return current;
     throw new ReleaseFileError("unreadable", "release file: unreadable", { cause: failure });
   };
+}
+
+/** The digest of the code that a release is about; throws `ReleaseFileError` when it is about none. */
+export function releasedCode({ statement }: LoggedRelease): string {
+  try {
+    const parsed = parseStatement(statement);
+    if (parsed.kind === "release") return parsed.code;
+  } catch (cause) {
+    throw new ReleaseFileError("not-a-release", "release file: statement is unreadable", { cause });
+  }
+  throw new ReleaseFileError("not-a-release", "release file: statement is no release");
 }

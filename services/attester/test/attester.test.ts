@@ -13,8 +13,15 @@ import {
   sessionLeaf,
   verifyBinding,
 } from "@sotto/attestation";
-import { AttesterError, type AttesterOptions, createAttester, ReleaseFileError } from "@sotto/attester";
+import {
+  AttesterError,
+  type AttesterOptions,
+  createAttester,
+  ReleaseFileError,
+  releasedCode,
+} from "@sotto/attester";
 import { type Bytes, decodeUtf8, encodeBase64, encodeUtf8 } from "@sotto/base";
+import { serializeStatement } from "@sotto/log";
 import fc from "fast-check";
 import { createReportBudget } from "../src/report-budget.ts";
 import { openFakeDevice } from "./fake-device.ts";
@@ -265,5 +272,28 @@ test("works over the guest's own interface", async () => {
     }
   } finally {
     device.close();
+  }
+});
+
+test("the code of a release is known by its statement, and what is none is refused", () => {
+  const about = (statement: Uint8Array<ArrayBuffer>) => () =>
+    releasedCode({ statement, proof: new Uint8Array() });
+  const times = { issuedAt: 1, expiresAt: 2 };
+  const code = `sha256:${"ab".repeat(32)}` as const;
+  const release = serializeStatement({
+    ...{ kind: "release", role: "predictor", version: "1", measurements: ["5a".repeat(48)], code, ...times },
+    ...{ config: code, weights: [], policies: [], securityVersion: 1 },
+  });
+  assert.equal(about(release)(), code);
+  const keys = serializeStatement({
+    kind: "keys",
+    purpose: "ohttp",
+    keys: [code],
+    notBefore: 1,
+    notAfter: 2,
+    ...times,
+  });
+  for (const other of [keys, release.slice(1), encodeUtf8("{}"), new Uint8Array()]) {
+    assert.throws(about(other), { name: "ReleaseFileError", code: "not-a-release" });
   }
 });

@@ -1,6 +1,6 @@
 // Puts the orchestrator together. This process never holds text, nor a key that opens any: what to trust, and what to
 // answer, is known to the sealed processes that it starts.
-import { createAttester, openReleaseFile } from "@sotto/attester";
+import { createAttester, openReleaseFile, releasedCode } from "@sotto/attester";
 import { systemRandom } from "@sotto/base";
 import { openCountedLog, openKillSwitch, runService, serve } from "@sotto/kit";
 import { createProcessPool, openCodeCache, requireLayers } from "@sotto/sealed";
@@ -20,10 +20,10 @@ const events = {
 
 /** Runs the service; `requiresAllLayers` keeps it from serving where the machine lacks a layer of the sandbox. */
 export function runOrchestrator({ requiresAllLayers }: { readonly requiresAllLayers: boolean }): void {
-  runService("orchestrator", async () => {
+  runService("orchestrator", async ({ nameBuild }) => {
     const config = loadConfig();
     const { measured } = config;
-    openReleaseFile(config.releaseFile)(); // throws where there is no release to show
+    nameBuild(releasedCode(openReleaseFile(config.releaseFile)())); // throws where there is no release to show
     const log = openCountedLog(events, { atOnce: ["inference-switched"] });
     const attester = createAttester({
       tsmRoot: config.tsmRoot,

@@ -1,6 +1,6 @@
 // Puts the predictor together. This process never holds text: the engine runs in the sealed processes that it starts,
 // or is a server that only they talk to.
-import { createAttester, openReleaseFile } from "@sotto/attester";
+import { createAttester, openReleaseFile, releasedCode } from "@sotto/attester";
 import { openCountedLog, openKillSwitch, runService } from "@sotto/kit";
 import { createProcessPool, openCodeCache, requireLayers } from "@sotto/sealed";
 import { loadConfig, type PredictorConfig } from "./config.ts";
@@ -25,10 +25,10 @@ const events = {
 
 /** Runs the service; `requiresAllLayers` keeps it from serving where the machine lacks a layer of the sandbox. */
 export function runPredictor({ requiresAllLayers }: { readonly requiresAllLayers: boolean }): void {
-  runService("predictor", async () => {
+  runService("predictor", async ({ nameBuild }) => {
     const config = loadConfig();
     const { measured } = config;
-    openReleaseFile(config.releaseFile)(); // throws where there is no release to show
+    nameBuild(releasedCode(openReleaseFile(config.releaseFile)())); // throws where there is no release to show
     const log = openCountedLog(events, { atOnce: ["inference-switched"] });
     const uncached = sessionSandbox(config, await openModel(config));
     const code = await openCodeCache(uncached);

@@ -21,13 +21,13 @@ export class FlightCarrier {
   #finished = false;
 
   /**
-   * Begins an exchange, for which one more piece of input is about to be sent; what the session says next goes out
-   * through `sink`. An exchange still in progress is ended as it is: its client has moved on.
+   * Begins an exchange, for which so many more pieces of input are about to be sent; what the session says next goes
+   * out through `sink`. An exchange still in progress is ended as it is: its client has moved on.
    */
-  begin(sink: FlightSink): void {
+  begin(sink: FlightSink, pieces = 1): void {
     this.#sink?.end();
     this.#sink = sink;
-    this.#sent += 1;
+    this.#sent += pieces;
     for (const bytes of this.#unsent) sink.write(bytes);
     this.#unsent = [];
     this.#unsentBytes = 0;
@@ -45,7 +45,7 @@ export class FlightCarrier {
 
   /** The session has nothing more to say for now to the first `received` pieces of input. */
   endFlight(received: number): void {
-    // Said of an earlier exchange, while this one was on its way in.
+    // Said of an earlier exchange, or of the first pieces of this one, while the rest was on its way in.
     if (received >= this.#sent) this.#end();
   }
 

@@ -5,6 +5,7 @@ import { problem } from "@sotto/kit";
 import {
   type Attest,
   answerAttest,
+  maxPiece,
   messageType,
   type Outcome,
   type ProcessPool,
@@ -171,7 +172,8 @@ function exchange(
           end: () => controller.close(),
           abort: () => controller.error(new Error("session ended early")),
         };
-        carrier.begin(sink);
+        // What is long reaches the process in several pieces, and only the last of them ends its flight.
+        carrier.begin(sink, Math.max(1, Math.ceil(input.length / maxPiece)));
         process.write("client", input);
       },
       pull: () => process.resume(),

@@ -39,6 +39,16 @@ test("what a session says goes out through the exchange in progress, until its f
   assert.deepEqual([second.text(), second.state()], ["another", "ended"]);
 });
 
+test("a flight that comes in several pieces is over when the last of them has been taken in", () => {
+  const carrier = new FlightCarrier();
+  const { sink, state } = createSink();
+  carrier.begin(sink, 3);
+  for (const received of [1, 2]) carrier.endFlight(received);
+  assert.equal(state(), "open");
+  carrier.endFlight(3);
+  assert.equal(state(), "ended");
+});
+
 test("who reads slowly makes the session wait, and nobody does not", () => {
   const carrier = new FlightCarrier();
   const slow = createSink(false);

@@ -33,7 +33,9 @@ const answering = (generate: Engine["generate"]) => {
   const engine: Engine = { model: "scripted", generate, close: async () => {} };
   const { serve } = createSessionWork(async () => engine, "");
   return (child: Child): void => {
-    child.assigned.then(async () => child.finish(await serve({ role: "predictor", engine }, child.channel)));
+    child.assigned.then(async () =>
+      child.finish(await serve({ role: "predictor", engine, takesTurns: true }, child.channel)),
+    );
   };
 };
 

@@ -15,7 +15,7 @@ import { verifySessionCertificate } from "./certificate.ts";
 import { type Frame, frameType } from "./frame.ts";
 import { FrameStream } from "./frame-stream.ts";
 import { alpn, hybridGroup, nonceLength, offeredGroups, tlsProfile } from "./profile.ts";
-import { RatlsError } from "./ratls-error.ts";
+import { RatlsError, type RatlsErrorCode } from "./ratls-error.ts";
 
 export type ClientSessionOptions = {
   /** Carries the TLS bytes; belongs to the session from now on, and is destroyed with it. */
@@ -171,16 +171,15 @@ function createSession(
   return { node, evidence, request, isOpen: () => !used && frames.isOpen, close };
 }
 
-const busy = Buffer.from("busy");
-const predictorRefused = Buffer.from("predictor-refused");
+const toldErrors: readonly (readonly [code: RatlsErrorCode, message: string])[] = [
+  ["busy", "peer is busy"],
+  ["predictor-refused", "the orchestrator found no predictor that runs what was released"],
+  ["guard-refused", "the orchestrator found no guard that runs what was released"],
+];
 
 function peerError(frame: Frame): RatlsError {
-  if (busy.equals(frame.content)) return new RatlsError("busy", "peer is busy");
-  if (predictorRefused.equals(frame.content)) {
-    return new RatlsError(
-      "predictor-refused",
-      "the orchestrator found no predictor that runs what was released",
-    );
-  }
-  return new RatlsError("peer-failed", "peer could not serve the session");
+  const told = toldErrors.find(([code]) => Buffer.from(code).equals(frame.content));
+  return told === undefined
+    ? new RatlsError("peer-failed", "peer could not serve the session")
+    : new RatlsError(...told);
 }

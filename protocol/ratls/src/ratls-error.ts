@@ -24,6 +24,7 @@ export type RatlsErrorCode =
   | "busy"
   /** The peer could not attest or answer, and says so. */
   | "predictor-refused"
+  | "guard-refused"
   | "peer-failed"
   | "aborted";
 

@@ -97,6 +97,8 @@ function checkHandshake(socket: TLSSocket): RatlsError | undefined {
   return undefined;
 }
 
+const toldCodes: ReadonlySet<string> = new Set(["busy", "predictor-refused", "guard-refused"]);
+
 /** Sends evidence, or says that there is none and returns why. */
 async function answerAttest(
   frames: FrameStream,
@@ -107,9 +109,8 @@ async function answerAttest(
   try {
     evidence = serializeEvidenceBundle(await attester.attest(binding));
   } catch (error) {
-    const known =
-      error instanceof CodedError && (error.code === "busy" || error.code === "predictor-refused");
-    await frames.end(frameType.error, encodeUtf8(known ? error.code : "attest-failed"), limits.last);
+    const isTold = error instanceof CodedError && toldCodes.has(error.code);
+    await frames.end(frameType.error, encodeUtf8(isTold ? error.code : "attest-failed"), limits.last);
     return { error };
   }
   frames.expect(frameType.request);

@@ -400,9 +400,10 @@ test("a second question is refused, with the first or after it", async () => {
 });
 
 test("a node without evidence says so, and throws what kept it from attesting", async () => {
-  class Full extends CodedError<"busy"> {}
+  class Full extends CodedError<"busy" | "guard-refused"> {}
   for (const [code, error] of [
     ["busy", new Full("busy", "too many sessions")],
+    ["guard-refused", new Full("guard-refused", "no guard could be verified")],
     ["peer-failed", new Error("device is gone")],
   ] as const) {
     const link = createLink();

@@ -1,7 +1,7 @@
 // What the orchestrator is told: the measured files decide, the environment only says where things are.
 import { fileURLToPath } from "node:url";
 import { classifierUrl, openGuard, policyUrl } from "@sotto/guard";
-import { readConfig, readMeasuredConfig } from "@sotto/kit";
+import { ConfigError, readConfig, readMeasuredConfig } from "@sotto/kit";
 import { readMeasuredFile } from "@sotto/sealed";
 import { z } from "zod";
 import { type MeasuredConfig, measuredConfigSchema } from "./measured-config.ts";
@@ -18,6 +18,7 @@ const environment = z.strictObject({
   SOTTO_SEALED: z.string().min(1),
   SOTTO_SWITCH: z.string().min(1).optional(),
   SOTTO_PREDICTORS: addresses,
+  SOTTO_GUARDS: addresses.optional(),
 });
 
 export type OrchestratorConfig = {
@@ -26,6 +27,8 @@ export type OrchestratorConfig = {
   readonly releaseFile: string;
   readonly switchFile: string | undefined;
   readonly predictors: readonly NodeAddress[];
+  /** Undefined where no guard model is asked. */
+  readonly guards: readonly NodeAddress[] | undefined;
   readonly measured: MeasuredConfig;
   /** Paths of what a sealed process reads, each checked against the measured configuration. */
   readonly files: {
@@ -42,6 +45,11 @@ export function loadConfig(
 ): OrchestratorConfig {
   const env = readConfig(environment, given, { confidential: true });
   const measured = readMeasuredConfig("SOTTO_CONFIG", env.SOTTO_CONFIG, measuredConfigSchema);
+  if ((env.SOTTO_GUARDS === undefined) !== (measured.guard.model === undefined)) {
+    throw new ConfigError("malformed", "environment: guards are not what the measured file says", {
+      variables: ["SOTTO_GUARDS"],
+    });
+  }
   const files = {
     code: env.SOTTO_SEALED,
     config: env.SOTTO_CONFIG,
@@ -58,13 +66,16 @@ export function loadConfig(
     tsmRoot: env.SOTTO_TSM,
     releaseFile: env.SOTTO_RELEASE,
     switchFile: env.SOTTO_SWITCH,
-    predictors: env.SOTTO_PREDICTORS.split(",").map(parseAddress),
+    predictors: parseAddresses(env.SOTTO_PREDICTORS),
+    guards: env.SOTTO_GUARDS === undefined ? undefined : parseAddresses(env.SOTTO_GUARDS),
     measured,
     files,
   };
 }
 
-function parseAddress(pair: string): NodeAddress {
-  const [host = "", port = ""] = pair.split(":");
-  return { host, port: Number(port) };
+function parseAddresses(list: string): NodeAddress[] {
+  return list.split(",").map((pair) => {
+    const [host = "", port = ""] = pair.split(":");
+    return { host, port: Number(port) };
+  });
 }

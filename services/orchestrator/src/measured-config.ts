@@ -9,7 +9,12 @@ export const measuredConfigSchema = z.strictObject({
   role: z.literal("orchestrator"),
   trust: trustSettingsSchema,
   sealed: digest,
-  guard: z.strictObject({ policy: digest, classifier: digest }),
+  guard: z.strictObject({
+    policy: digest,
+    classifier: digest,
+    /** Whether a guard model is asked too, and how long it may take for a question before that counts as refused. */
+    model: z.strictObject({ timeoutMs: z.number().int().min(100).max(60_000) }).optional(),
+  }),
   /** Processes kept ready at least, and living at most. */
   minimumReady: z.number().int().min(1).max(64),
   maximumProcesses: z.number().int().min(1).max(4096),

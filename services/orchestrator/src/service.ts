@@ -15,6 +15,7 @@ const events = {
   "session-ended": { outcome: ["answered", "refused", "failed"] },
   "process-failed": {},
   "predictor-missing": { why: ["predictor-refused", "predictor-unreachable"] },
+  "guard-missing": { why: ["guard-refused", "guard-unreachable"] },
   "inference-switched": { to: ["on", "off"] },
 } as const;
 
@@ -35,11 +36,14 @@ export function runOrchestrator({ requiresAllLayers }: { readonly requiresAllLay
     const code = await openCodeCache(uncached);
     const sandbox = { ...uncached, cache: code.path };
     const start = async () => {
-      const process = await startSession({ sandbox, predictors: config.predictors, random: systemRandom });
+      const { predictors, guards } = config;
+      const process = await startSession({ sandbox, predictors, guards, random: systemRandom });
       if (requiresAllLayers) requireLayers(process);
       const { obstacle } = process;
       if (obstacle === "predictor-refused" || obstacle === "predictor-unreachable")
         log.tell("predictor-missing", { why: obstacle });
+      if (obstacle === "guard-refused" || obstacle === "guard-unreachable")
+        log.tell("guard-missing", { why: obstacle });
       return process;
     };
     // Nobody is let in before one process has come up: code or sandbox that does not work shows now.

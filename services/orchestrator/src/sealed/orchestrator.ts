@@ -20,12 +20,15 @@ import {
   sendRequest,
   wholeAnswer,
 } from "@sotto/exchange";
-import type { Guard, Refusal } from "@sotto/guard";
+import type { Guard, HazardId } from "@sotto/guard";
 import type { ClientSession } from "@sotto/ratls";
 import { eventStream, filterAnswer, filterStream } from "./answer-filter.ts";
 
-/** Judges a conversation in a way of its own, beside the guard; what it cannot judge it refuses. */
-export type SecondOpinion = (question: ChatRequest) => Promise<Pick<Refusal, "hazard"> | undefined>;
+/** What is said in the place of an answer, and why: a hazard, or that the question could not be judged. */
+export type Declined = { readonly text: string; readonly category: HazardId | "unjudged" };
+
+/** Judges a conversation in a way of its own, beside the guard; what it cannot judge it declines. */
+export type SecondOpinion = (question: ChatRequest) => Promise<Declined | undefined>;
 
 export type OrchestratorDependencies = {
   /** The attested predictor session whose evidence this client has been shown. */
@@ -54,11 +57,10 @@ export function createOrchestrator(dependencies: OrchestratorDependencies): Requ
       if (error instanceof ChatError) return refuse(400, error.code, error.message);
       throw error;
     }
-    const verdict = guard.judgeChat(question.messages);
-    const refused = verdict.decision === "refuse" ? verdict : await secondOpinion?.(question);
-    if (refused !== undefined) {
+    const declined = judge(guard, question) ?? (await secondOpinion?.(question));
+    if (declined !== undefined) {
       onRefusal();
-      return decline(dependencies, question, refused);
+      return decline(dependencies, question, declined);
     }
     let answer: ExchangeAnswer;
     try {
@@ -78,19 +80,24 @@ export function createOrchestrator(dependencies: OrchestratorDependencies): Requ
   };
 }
 
+function judge(guard: Guard, { messages }: ChatRequest): Declined | undefined {
+  const verdict = guard.judgeChat(messages);
+  if (verdict.decision === "allow") return undefined;
+  return { text: guard.refusal(verdict.hazard), category: verdict.hazard };
+}
+
 /** A refusal is an ordinary message, so that every client shows it. */
 function decline(
-  { guard, clock, random }: OrchestratorDependencies,
+  { clock, random }: OrchestratorDependencies,
   question: ChatRequest,
-  { hazard }: Pick<Refusal, "hazard">,
+  { text, category }: Declined,
 ): ExchangeAnswer {
   const head: CompletionHead = {
     id: `chatcmpl-${encodeHex(random(12))}`,
     model: question.model ?? "default",
     created: Math.floor(clock() / 1000),
   };
-  const text = guard.refusal(hazard);
-  const filtered = { category: hazard };
+  const filtered = { category };
   if (!question.stream) {
     return jsonAnswer(200, completion(head, text, "content_filter", nothingUsed, filtered));
   }

@@ -8,12 +8,13 @@ import { acceptServerSession, type ClientSession } from "@sotto/ratls";
 import { type Channel, type Outcome, requestEvidence, runSealed, type SealedWork } from "@sotto/sealed/child";
 import type { MeasuredConfig } from "../measured-config.ts";
 import { openClientStream } from "./client-stream.ts";
+import { createGuardModel } from "./guard-model.ts";
 import { createOrchestrator } from "./orchestrator.ts";
 import { rehearse } from "./rehearsal.ts";
 import { openUpstream, type Upstream } from "./upstream-session.ts";
 
 /** Why a session cannot be attested; clients are told the code. */
-export class SessionError extends CodedError<"predictor-refused" | "busy"> {}
+export class SessionError extends CodedError<"predictor-refused" | "guard-refused" | "busy"> {}
 
 /** The argument of a sealed process: where the measured files are. */
 export type SessionPaths = { readonly config: string; readonly policy: string; readonly classifier: string };
@@ -21,10 +22,20 @@ export type SessionPaths = { readonly config: string; readonly policy: string; r
 export type Loaded = {
   readonly policy: TrustPolicy;
   readonly guard: Guard;
+  /** How long a guard model may take for a question; undefined where none is asked. */
+  readonly guardMs: number | undefined;
   predictor: Upstream;
+  guardModel: Upstream;
 };
 
-/** Runs this process; `createPolicy` turns the measured settings into what predictors are held to. */
+type Sessions = {
+  readonly predictor: ClientSession;
+  readonly guardModel: { readonly session: ClientSession; readonly timeoutMs: number } | undefined;
+};
+
+const unopened: Upstream = { problem: "unreachable" };
+
+/** Runs this process; `createPolicy` turns the measured settings into what predictors and guards are held to. */
 export function runSession(createPolicy: (config: MeasuredConfig) => TrustPolicy): void {
   runSealed(createSessionWork(createPolicy, process.argv[2]));
 }
@@ -44,26 +55,40 @@ export function createSessionWork(
         classifier: new Uint8Array(readFileSync(paths.classifier)),
       });
       await rehearse(guard);
-      return { policy: createPolicy(config), guard, predictor: { problem: "unreachable" } };
+      const policy = createPolicy(config);
+      const guardMs = config.guard.model?.timeoutMs;
+      return { policy, guard, guardMs, predictor: unopened, guardModel: unopened };
     },
     prepare: async (loaded, channel) => {
-      const { policy } = loaded;
-      const own = { clock: Date.now, random: systemRandom };
-      loaded.predictor = await openUpstream({ channel, role: "predictor", policy, ...own });
-      const { problem } = loaded.predictor;
-      return problem === undefined ? "none" : `predictor-${problem}`;
+      const { policy, guardMs } = loaded;
+      const open = (role: "predictor" | "guard"): Promise<Upstream> =>
+        openUpstream({ channel, role, policy, clock: Date.now, random: systemRandom });
+      const [predictor, guardModel] = await Promise.all([
+        open("predictor"),
+        guardMs === undefined ? unopened : open("guard"),
+      ]);
+      loaded.predictor = predictor;
+      loaded.guardModel = guardModel;
+      if (predictor.problem !== undefined) return `predictor-${predictor.problem}`;
+      return guardMs === undefined || guardModel.problem === undefined
+        ? "none"
+        : `guard-${guardModel.problem}`;
     },
     serve,
   };
 }
 
-async function serve({ guard, predictor }: Loaded, channel: Channel): Promise<Outcome> {
+async function serve(loaded: Loaded, channel: Channel): Promise<Outcome> {
   const { stream, endFlight } = openClientStream(channel);
-  const { session: upstream, problem } = predictor;
-  // The client is shown the evidence of the very predictor session that its question will travel in.
+  // The client is shown the evidence of the very sessions that its question will travel in.
   const attest = (binding: SessionBinding) => {
-    if (upstream === undefined) throw absent(problem);
-    return requestEvidence(channel, binding, [upstream.evidence]);
+    const { predictor, guardModel } = requireSessions(loaded);
+    const peers = guardModel === undefined ? [predictor] : [predictor, guardModel.session];
+    return requestEvidence(
+      channel,
+      binding,
+      peers.map(({ evidence }) => evidence),
+    );
   };
   try {
     const session = await acceptServerSession({
@@ -73,8 +98,7 @@ async function serve({ guard, predictor }: Loaded, channel: Channel): Promise<Ou
       random: systemRandom,
       onFlight: endFlight,
     });
-    if (upstream === undefined) throw absent(problem);
-    return await answer(session, upstream, guard);
+    return await answer(session, loaded.guard, requireSessions(loaded));
   } catch {
     return "failed"; // the client has been told, inside the session, as far as there was one
   }
@@ -82,13 +106,14 @@ async function serve({ guard, predictor }: Loaded, channel: Channel): Promise<Ou
 
 async function answer(
   session: Awaited<ReturnType<typeof acceptServerSession>>,
-  predictor: ClientSession,
   guard: Guard,
+  { predictor, guardModel }: Sessions,
 ): Promise<Outcome> {
   let outcome: Outcome = "answered";
   const handler = createOrchestrator({
     predictor,
     guard,
+    secondOpinion: guardModel === undefined ? undefined : createGuardModel({ ...guardModel, guard }),
     clock: Date.now,
     random: systemRandom,
     onRefusal: () => {
@@ -100,8 +125,20 @@ async function answer(
   return outcome;
 }
 
-function absent(problem: "refused" | "unreachable" | undefined): SessionError {
-  return problem === "refused"
-    ? new SessionError("predictor-refused", "no predictor could be verified")
-    : new SessionError("busy", "no predictor can be reached");
+/** The sessions, all of them; throws `SessionError`. */
+function requireSessions({ predictor, guardModel, guardMs }: Loaded): Sessions {
+  return {
+    predictor: requireSession("predictor", predictor),
+    guardModel:
+      guardMs === undefined
+        ? undefined
+        : { session: requireSession("guard", guardModel), timeoutMs: guardMs },
+  };
+}
+
+function requireSession(role: "predictor" | "guard", { session, problem }: Upstream): ClientSession {
+  if (session !== undefined) return session;
+  throw problem === "refused"
+    ? new SessionError(`${role}-refused`, `no ${role} could be verified`)
+    : new SessionError("busy", `no ${role} can be reached`);
 }

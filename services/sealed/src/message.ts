@@ -40,6 +40,7 @@ export type Message = { readonly type: MessageType; readonly content: Bytes };
 export const maxPiece = 64 * 1024;
 const maxEvidence = 512 * 1024; // two bundles at their limit
 const headLength = 1 + 3; // type, length
+const firstBytes = 4096; // set aside before any content has come
 
 const maxLength: Readonly<Record<MessageType, number>> = {
   [messageType.client]: maxPiece,
@@ -76,14 +77,16 @@ export function serializePieces(name: StreamName, bytes: Uint8Array): Bytes[] {
 
 /**
  * Cuts a byte stream into messages of the types given. What is not among them, or longer than its kind may be, is
- * refused at its head; nothing after that is read.
+ * refused at its head; nothing after that is read. Memory follows what has come, not what a head announces.
  */
 export class MessageParser {
   readonly #accepted: ReadonlySet<number>;
   readonly #head = new Uint8Array(headLength);
   #headFilled = 0;
+  #length = 0;
   #content: Bytes = new Uint8Array();
   #filled = 0;
+  #refused: MessageError | undefined;
 
   constructor(accepted: readonly MessageType[]) {
     this.#accepted = new Set(accepted);
@@ -91,20 +94,31 @@ export class MessageParser {
 
   /** Takes the next bytes and returns the messages that they complete; throws `MessageError`. */
   push(bytes: Uint8Array): Message[] {
+    if (this.#refused !== undefined) throw this.#refused;
     const messages: Message[] = [];
     for (let rest = bytes; ; ) {
       if (this.#headFilled < headLength) {
         rest = this.#readHead(rest);
         if (this.#headFilled < headLength) return messages;
       }
-      const taken = rest.subarray(0, this.#content.length - this.#filled);
-      this.#content.set(taken, this.#filled);
-      this.#filled += taken.length;
-      if (this.#filled < this.#content.length) return messages;
-      rest = rest.subarray(taken.length);
+      rest = this.#readContent(rest);
+      if (this.#filled < this.#length) return messages;
       messages.push({ type: this.#checkType(), content: this.#content });
       this.#headFilled = 0;
     }
+  }
+
+  #readContent(bytes: Uint8Array): Uint8Array {
+    const taken = bytes.subarray(0, this.#length - this.#filled);
+    const filled = this.#filled + taken.length;
+    if (filled > this.#content.length) {
+      const grown = new Uint8Array(Math.min(Math.max(filled, 2 * this.#content.length), this.#length));
+      grown.set(this.#content.subarray(0, this.#filled));
+      this.#content = grown;
+    }
+    this.#content.set(taken, this.#filled);
+    this.#filled = filled;
+    return bytes.subarray(taken.length);
   }
 
   #readHead(bytes: Uint8Array): Uint8Array {
@@ -114,9 +128,10 @@ export class MessageParser {
     if (this.#headFilled < headLength) return bytes.subarray(taken.length);
     const length = new DataView(this.#head.buffer).getUint32(0) & 0xffffff;
     if (length > maxLength[this.#checkType()]) {
-      throw new MessageError("too-large", "message: over its limit");
+      throw this.#refuse("too-large", "message: over its limit");
     }
-    this.#content = new Uint8Array(length);
+    this.#length = length;
+    this.#content = new Uint8Array(Math.min(length, firstBytes));
     this.#filled = 0;
     return bytes.subarray(taken.length);
   }
@@ -124,9 +139,14 @@ export class MessageParser {
   #checkType(): MessageType {
     const type = this.#head[0] ?? 0;
     if (!isMessageType(type) || !this.#accepted.has(type)) {
-      throw new MessageError("unknown-message", "message: not of a kind that this end may send");
+      throw this.#refuse("unknown-message", "message: not of a kind that this end may send");
     }
     return type;
+  }
+
+  #refuse(code: MessageErrorCode, message: string): MessageError {
+    this.#refused = new MessageError(code, message);
+    return this.#refused;
   }
 }
 

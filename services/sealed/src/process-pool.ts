@@ -105,9 +105,12 @@ export function createProcessPool<Process extends Pooled>(
 
   const failed = (): void => {
     starting -= 1;
+    if (closed) return;
+    options.onStartFailure();
+    // Those that were started together fail together, and count once.
+    if (clock() < retryAt) return;
     delayMs = Math.min(Math.max(delayMs * 2, firstDelayMs), maxDelayMs);
     retryAt = clock() + delayMs;
-    options.onStartFailure();
   };
 
   const pick = (): Process | undefined => {
@@ -132,12 +135,12 @@ export function createProcessPool<Process extends Pooled>(
   // Those that have waited for too long go, one at a time, so that there are others meanwhile.
   const retire = (): void => {
     const now = clock();
-    const stale = ready.find(({ process, since }) =>
+    let index = ready.findIndex(({ process, since }) =>
       process.isFit ? now - since >= options.maxAgeMs : now - since >= unfitMs,
     );
-    stale?.process.kill();
-    const spare = ready.length > wanted() ? ready[0] : undefined;
-    if (stale === undefined) spare?.process.kill();
+    if (index < 0 && ready.length > wanted()) index = 0;
+    // Nobody takes one that is about to go.
+    if (index >= 0) ready.splice(index, 1)[0]?.process.kill();
     fill();
   };
   const timer = setInterval(retire, checkMs);

@@ -4,6 +4,7 @@ import { parseSandboxLayers, type SandboxLayer } from "@sotto/attestation";
 import type { Bytes } from "@sotto/base";
 import {
   type Message,
+  MessageError,
   MessageParser,
   type MessageType,
   messageType,
@@ -36,15 +37,17 @@ export type SealedControls = {
   readonly write: (name: StreamName, bytes: Bytes) => boolean;
   readonly end: (name: StreamName) => void;
   readonly onDrain: (drained: () => void) => void;
-  /** Lets the process go on after `bytes` had it wait. */
-  readonly resume: () => void;
+  /** Lets the process go on after `bytes` had it wait for this stream; it may still have to wait for another. */
+  readonly resume: (name?: StreamName) => void;
+  /** Ends it; what it has said and nobody has heard yet is not heard any more. */
   readonly kill: () => void;
 };
 
 /** A process that can be spoken to. */
 export type SealedPeer = SealedControls & {
+  /** Whether it can still be spoken to: it has neither gone nor been killed. */
   readonly isAlive: () => boolean;
-  /** Resolves when the process is gone, with its exit code, or undefined when a signal ended it. */
+  /** Resolves when the process is gone and has been heard to its end, with its exit code, or undefined when a signal ended it. */
   readonly ended: Promise<number | undefined>;
   /** From now on these hear what it says. */
   readonly handle: (handlers: Partial<SealedHandlers>) => void;
@@ -63,6 +66,8 @@ export type PeerOptions = {
 };
 
 const graceMs = 250;
+// What a process has not taken in is held here: that of several of the largest requests, and then it is not kept.
+const maxUntakenBytes = 8 * 1024 * 1024;
 const accepted = [
   messageType.client,
   messageType.predictor,
@@ -83,10 +88,18 @@ const endTypes = {
 } as const satisfies Record<StreamName, MessageType>;
 
 /** Wires a peer over the streams of a process. */
-export function createSealedPeer({ input, output, kill, ended, onReady }: PeerOptions): SealedPeer {
+export function createSealedPeer({ input, output, ended, onReady, ...options }: PeerOptions): SealedPeer {
   let handlers: Partial<SealedHandlers> = {};
   let alive = true;
+  let ready = false;
+  let done = false;
+  const waiting = new Set<StreamName>();
   const parser = new MessageParser(accepted);
+  const kill = (): void => {
+    alive = false;
+    output.destroy();
+    options.kill();
+  };
   ended.finally(() => {
     alive = false;
     handlers = {};
@@ -96,18 +109,22 @@ export function createSealedPeer({ input, output, kill, ended, onReady }: PeerOp
 
   const dispatch = ({ type, content }: Message): void => {
     const carried = streamOf(type);
-    if (carried?.isEnd === true) handlers.end?.(carried.name);
+    if (carried?.isEnd === true) heard(handlers.end)(carried.name);
     else if (carried !== undefined) {
-      if (handlers.bytes?.(carried.name, content) === false) output.pause();
+      if (heard(handlers.bytes)(carried.name, content)) return;
+      waiting.add(carried.name);
+      output.pause();
     } else if (type === messageType.ready) {
+      ready = once(ready);
       onReady({
         layers: parseSandboxLayers(content.slice(0, 2)),
         obstacle: parseWord(obstacles, content[2]),
       });
-    } else if (type === messageType.flight) handlers.flight?.(new DataView(content.buffer).getUint32(0));
-    else if (type === messageType.attest) handlers.asked?.("attest", content);
-    else if (type === messageType.turn) handlers.asked?.("turn", content);
+    } else if (type === messageType.flight) heard(handlers.flight)(new DataView(content.buffer).getUint32(0));
+    else if (type === messageType.attest) heard(handlers.asked)("attest", content);
+    else if (type === messageType.turn) heard(handlers.asked)("turn", content);
     else {
+      done = once(done);
       // It ends by itself now; when it does not, it is ended.
       setTimeout(kill, graceMs).unref();
       handlers.done?.(parseWord(outcomes, content[0]));
@@ -116,11 +133,20 @@ export function createSealedPeer({ input, output, kill, ended, onReady }: PeerOp
 
   output.on("data", (bytes: Uint8Array) => {
     try {
-      for (const message of parser.push(bytes)) dispatch(message);
+      for (const message of parser.push(bytes)) {
+        if (output.destroyed) return;
+        dispatch(message);
+      }
     } catch {
       kill(); // a process that does not keep to its few words has been taken over, or is broken
     }
   });
+
+  const say = (message: Bytes): boolean => {
+    if (!alive) return true;
+    if (input.writableLength > maxUntakenBytes) kill();
+    return input.write(message);
+  };
 
   return {
     isAlive: () => alive,
@@ -128,19 +154,27 @@ export function createSealedPeer({ input, output, kill, ended, onReady }: PeerOp
     handle: (given) => {
       if (alive) handlers = given;
     },
-    send: (type, content) => {
-      if (alive) input.write(serializeMessage(type, content));
-    },
+    send: (type, content) => void say(serializeMessage(type, content)),
     write: (name, bytes) => {
       let free = true;
-      if (alive) for (const message of serializePieces(name, bytes)) free = input.write(message);
+      for (const message of serializePieces(name, bytes)) free = say(message);
       return free;
     },
-    end: (name) => {
-      if (alive) input.write(serializeMessage(endTypes[name]));
-    },
+    end: (name) => void say(serializeMessage(endTypes[name])),
     onDrain: (drained) => void input.on("drain", drained),
-    resume: () => void output.resume(),
+    resume: (name = "client") => {
+      if (waiting.delete(name) && waiting.size === 0) output.resume();
+    },
     kill,
   };
+}
+
+function heard<Handler>(handler: Handler | undefined): Handler {
+  if (handler === undefined) throw new MessageError("out-of-order", "message: said to nobody");
+  return handler;
+}
+
+function once(happened: boolean): true {
+  if (happened) throw new MessageError("out-of-order", "message: said before");
+  return true;
 }

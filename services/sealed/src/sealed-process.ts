@@ -3,8 +3,14 @@ import { type ChildProcess, spawn } from "node:child_process";
 import type { Socket } from "node:net";
 import { missingLayers, type SandboxLayer, sandboxLayers } from "@sotto/attestation";
 import { CodedError } from "@sotto/base";
+import { coverInherited } from "./inherited-descriptors.ts";
 import type { Obstacle } from "./message.ts";
-import { findSandboxTools, type SandboxOptions, sandboxCommand } from "./sandbox-command.ts";
+import {
+  findSandboxTools,
+  type SandboxOptions,
+  type SandboxTools,
+  sandboxCommand,
+} from "./sandbox-command.ts";
 import { probeSandbox } from "./sandbox-probe.ts";
 import {
   createSealedPeer,
@@ -27,6 +33,8 @@ export type SealedProcess = SealedPeer & {
 
 export type SealedOptions = {
   readonly sandbox: SandboxOptions;
+  /** Programs that make the sandbox; those of the machine unless given. */
+  readonly tools?: SandboxTools;
   /** How long it may take to be ready, milliseconds. */
   readonly startMs: number;
   /** A connection that becomes the child's, as descriptor 3: the only thing that it can reach. */
@@ -46,25 +54,21 @@ export function requireLayers({ layers, kill }: Pick<SealedProcess, "layers" | "
 }
 
 /** Starts a sealed process; resolves when it is ready. Throws `SealedError`. */
-export function startSealed(options: SealedOptions): Promise<SealedProcess> {
-  const { file, args, tellsChild } = sandboxCommand(options.sandbox, findSandboxTools());
-  const child = spawn(file, args, {
-    stdio: ["pipe", "pipe", "ignore", options.connection ?? "ignore", tellsChild ? "pipe" : "ignore"],
-    env: {},
-    cwd: "/",
-  });
+export async function startSealed(options: SealedOptions): Promise<SealedProcess> {
+  const child = spawnChild(options);
   const { stdin, stdout } = child;
-  if (stdin === null || stdout === null) throw new SealedError("start-failed", "sealed process: no streams");
-  const inner = innerPid(child);
-  const kill = (): void => void child.kill("SIGKILL");
   const ended = new Promise<number | undefined>((resolve) => {
-    child.once("exit", (code) => resolve(code ?? undefined)).once("error", () => resolve(undefined));
+    // Closed rather than exited: what it said last may still be on its way.
+    child.once("close", (code) => resolve(code ?? undefined)).once("error", () => resolve(undefined));
   });
+  // There are no streams where the process could not even be tried.
+  if (child.pid === undefined || stdin === null || stdout === null) throw notStarted();
+  const inner = innerPid(child).catch(() => undefined);
   return new Promise((resolve, reject) => {
     const fail = (): void => {
       clearTimeout(timer);
-      kill();
-      reject(new SealedError("start-failed", "sealed process: did not come up"));
+      peer.kill();
+      reject(notStarted());
     };
     const timer = setTimeout(fail, options.startMs);
     ended.then(fail);
@@ -72,16 +76,43 @@ export function startSealed(options: SealedOptions): Promise<SealedProcess> {
       const pid = await inner;
       if (pid === undefined) return fail();
       const outside = await probeSandbox(pid);
+      if (!peer.isAlive()) return fail();
       clearTimeout(timer);
       const layers = sandboxLayers.filter((layer) =>
         (seenFromInside.has(layer) ? inside : outside).includes(layer),
       );
       resolve({ ...peer, pid, layers, obstacle });
     };
-    const onReady = (readiness: Readiness): void => void becomeReady(readiness).catch(fail);
-    const peer = createSealedPeer({ input: stdin, output: stdout, kill, ended, onReady });
+    const peer = createSealedPeer({
+      input: stdin,
+      output: stdout,
+      kill: () => void child.kill("SIGKILL"),
+      ended,
+      onReady: (readiness) => void becomeReady(readiness).catch(fail),
+    });
     peer.handle(options.onStart?.(peer) ?? {});
   });
+}
+
+const notStarted = (): SealedError => new SealedError("start-failed", "sealed process: did not come up");
+
+function spawnChild({ sandbox, tools = findSandboxTools(), connection }: SealedOptions): ChildProcess {
+  const { file, args, tellsChild } = sandboxCommand(sandbox, tools);
+  try {
+    return spawn(file, args, {
+      stdio: coverInherited([
+        "pipe",
+        "pipe",
+        "ignore",
+        connection ?? "ignore",
+        tellsChild ? "pipe" : "ignore",
+      ]),
+      env: {},
+      cwd: "/",
+    });
+  } catch (cause) {
+    throw new SealedError("start-failed", "sealed process: did not come up", { cause });
+  }
 }
 
 // In a process namespace of its own the child has another number than the program that made the namespace.

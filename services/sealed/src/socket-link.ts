@@ -1,7 +1,7 @@
 // Joins a connection to one stream of a sealed process: bytes that are ciphertext for everybody here, both ways.
 import type { Socket } from "node:net";
 import { copyBytes } from "@sotto/base";
-import type { StreamName } from "./message.ts";
+import { MessageError, type StreamName } from "./message.ts";
 import type { SealedControls, SealedHandlers } from "./sealed-peer.ts";
 
 /** What the process sends goes through the handlers returned; who is behind makes the other wait. */
@@ -15,14 +15,31 @@ export function linkSocket(
     if (!ended) controls.end(name);
     ended = true;
   };
+  const resume = (): void => controls.resume(name);
   socket.on("data", (bytes: Buffer) => {
     if (!controls.write(name, copyBytes(bytes))) socket.pause();
   });
   socket.on("end", end);
-  socket.on("close", end);
-  socket.on("drain", controls.resume);
+  socket.on("drain", resume);
+  // A connection that has gone takes nothing more, and nobody waits for it.
+  socket.on("close", () => {
+    end();
+    resume();
+  });
   // A connection that fails is one that has ended: the session inside says the rest.
   socket.on("error", () => socket.destroy());
   controls.onDrain(() => socket.resume());
-  return { bytes: (_name, bytes) => socket.write(bytes), end: () => void socket.end() };
+  const check = (given: StreamName): void => {
+    if (given !== name) throw new MessageError("out-of-order", "message: of a stream that leads nowhere");
+  };
+  return {
+    bytes: (given, bytes) => {
+      check(given);
+      return socket.destroyed || socket.write(bytes);
+    },
+    end: (given) => {
+      check(given);
+      socket.end();
+    },
+  };
 }

@@ -23,6 +23,9 @@ export function freezeBuiltins(): void {
   const found = collect();
   for (const object of found) keepAssignable(object);
   for (const object of found) Object.freeze(object);
+  for (const name of names) {
+    if (name in globalThis) Object.defineProperty(globalThis, name, { writable: false, configurable: false });
+  }
 }
 
 /** Whether they are frozen, as far as a few that matter most can tell. */

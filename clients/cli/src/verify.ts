@@ -51,8 +51,8 @@ export function verificationPage(verification: Verification): string {
       `  node         ${verification.node.role} ${verification.node.version}, picked from the directory`,
     );
     tail.push(`  measurement  ${verification.node.measurement}`);
-    for (const { version, measurement } of verification.node.predictors) {
-      tail.push(`  predictor    ${version}, ${measurement}`);
+    for (const { role, version, measurement } of verification.node.peers) {
+      tail.push(`  ${role.padEnd(11)}  ${version}, ${measurement}`);
     }
     tail.push(`  models       ${verification.node.models.join(", ")}`);
   }

@@ -22,7 +22,12 @@ export type Verification = {
     readonly role: string;
     readonly version: string;
     readonly measurement: string;
-    readonly predictors: readonly { readonly version: string; readonly measurement: string }[];
+    /** Whom it relies on. */
+    readonly peers: readonly {
+      readonly role: string;
+      readonly version: string;
+      readonly measurement: string;
+    }[];
     readonly models: readonly string[];
   };
   readonly session?: { readonly nonce: string; readonly evidence: string };
@@ -75,7 +80,8 @@ export async function describeVerification(
       role: node.role,
       version: node.release.version,
       measurement: node.claims.report.measurement,
-      predictors: node.peers.map(({ release, claims }) => ({
+      peers: node.peers.map(({ role, release, claims }) => ({
+        role,
         version: release.version,
         measurement: claims.report.measurement,
       })),

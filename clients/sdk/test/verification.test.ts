@@ -48,6 +48,10 @@ test("a whole sandbox is not mentioned; a missing layer is, in the first line", 
   }
   const details = other.checks.filter(({ id }) => id.endsWith("sandbox.layers")).map(({ status }) => status);
   assert.deepEqual(details, ["pass", "pass", "skip"]);
+  assert.deepEqual(
+    [whole, other].map(({ node }) => node?.peers.map(({ role, version }) => `${role} ${version}`)),
+    [["predictor 1.0.0"], ["predictor 1.0.0", "guard 1.0.0"]],
+  );
 });
 
 test("a refusal keeps its code and every check", async () => {

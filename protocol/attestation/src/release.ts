@@ -89,7 +89,8 @@ function checkRole(release: ReleaseStatement, isPeer: boolean, { binding, policy
   // An orchestrator relies on predictors and guards, never on another orchestrator.
   if (release.role !== binding.role || (isPeer && release.role === "orchestrator"))
     throw new AttestationError("wrong-role", "the release is for another role");
-  const isUnnamed = release.role === "predictor" && release.weights.length === 0;
+  // A guard is a predictor whose model judges.
+  const isUnnamed = release.role !== "orchestrator" && release.weights.length === 0;
   if (isUnnamed && policy.profile === "production")
     throw new AttestationError("weights-not-named", "the release does not say which model runs");
   // The orchestrator is where questions are refused; a predictor sees only what was let through.

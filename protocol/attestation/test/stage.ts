@@ -90,7 +90,7 @@ export function releaseOf(role: Role, changes: Partial<ReleaseStatement> = {}): 
     measurements: ["00".repeat(48), measurement],
     code: `sha256:${"00".repeat(32)}`,
     config: `sha256:${"11".repeat(32)}`,
-    weights: role === "predictor" ? [`sha256:${"22".repeat(32)}`] : [],
+    weights: role !== "orchestrator" ? [`sha256:${"22".repeat(32)}`] : [],
     policies: role === "orchestrator" ? [`sha256:${"33".repeat(32)}`] : [],
     securityVersion: 3,
     issuedAt: nowSeconds - 60,

@@ -330,12 +330,14 @@ test("what a release must be", async () => {
     assert.equal(status, "fail", id);
 });
 
-test("a predictor's release says which model runs", async () => {
-  const claim = await claimOf("predictor", { release: { weights: [] } });
-  const { verdict } = await appraiseNode({ ...claim, policy: productionPolicy(settings) });
-  assert.equal(verdict.checks.find(({ id }) => id === "release.role")?.code, "weights-not-named");
-  const node = await verifyNode(claim);
-  assert.match(node.verdict.checks.find(({ id }) => id === "release.role")?.detail ?? "", /NOT stated/);
+test("a predictor's release says which model runs, and a guard's which judges", async () => {
+  for (const role of ["predictor", "guard"] as const) {
+    const claim = await claimOf(role, { release: { weights: [] } });
+    const { verdict } = await appraiseNode({ ...claim, policy: productionPolicy(settings) });
+    assert.equal(verdict.checks.find(({ id }) => id === "release.role")?.code, "weights-not-named");
+    const node = await verifyNode(claim);
+    assert.match(node.verdict.checks.find(({ id }) => id === "release.role")?.detail ?? "", /NOT stated/);
+  }
 });
 
 test("an orchestrator's release says which safety policy it enforces; other roles need not", async () => {

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
 import { fileURLToPath } from "node:url";
-import { createSimulatedChip, developmentPolicy } from "@sotto/attestation/software";
+import { createSimulatedChip, developmentPolicy, simulatedTcb } from "@sotto/attestation/software";
 import {
   type Bytes,
   decodeUtf8,
@@ -93,7 +93,7 @@ const [chip, log, witness] = await Promise.all([
 export const trust = {
   platform: {
     generations: ["turin" as const],
-    minimumTcb: {},
+    minimumTcb: { turin: simulatedTcb },
     vmpl: 0,
     allowVlek: false,
     allowSmt: true,

@@ -10,9 +10,11 @@ import {
   maxBatchSize,
   maxBundleBytes,
   parseEvidenceBundle,
+  parsePeers,
   roleCode,
   sandboxLayers,
   serializeEvidenceBundle,
+  serializePeers,
   sessionLeaf,
   verifyBinding,
 } from "@sotto/attestation";
@@ -205,6 +207,62 @@ test("a bundle ends where it ends", async () => {
   await refuses(() => parseEvidenceBundle(concatBytes(good, new Uint8Array(1))), "malformed");
   for (const version of [0, 2, 255])
     await refuses(() => parseEvidenceBundle(patched(good, 0, version)), "unsupported-version");
+});
+
+test("peers by themselves are the same after their journey, as they stand in a bundle, and end where they end", async () => {
+  fc.assert(
+    fc.property(fc.array(peer, { maxLength: 8 }), (peers) => {
+      const good = serializePeers(peers);
+      assert.deepEqual(parsePeers(good), peers);
+      const bound = boundParts({ statement: new Uint8Array(), layers: [], gpus: [], peers });
+      assert.deepEqual(good, bound.peers);
+    }),
+  );
+  assert.deepEqual(parsePeers(new Uint8Array()), []);
+  const good = serializePeers([await present("predictor"), await present("guard")]);
+  const second = good.length - serializePeers([await present("guard")]).length;
+  for (let length = 1; length < good.length; length += 1) {
+    if (length !== second) assert.throws(() => parsePeers(good.slice(0, length)), { code: "malformed" });
+  }
+  await refuses(() => parsePeers(concatBytes(good, new Uint8Array(1))), "malformed");
+});
+
+test("bytes that can be read as peers are the only ones that say the same", () => {
+  const attempt = (input: Bytes): void => {
+    let peers: EvidenceBundle["peers"];
+    try {
+      peers = parsePeers(input);
+    } catch (error) {
+      assert.ok(error instanceof AttestationError, String(error));
+      return;
+    }
+    assert.deepEqual(serializePeers(peers), input);
+  };
+  fc.assert(fc.property(bytes(600), attempt));
+  fc.assert(
+    fc.property(
+      fc.array(peer, { minLength: 1, maxLength: 3 }),
+      u32,
+      fc.integer({ min: 1, max: 255 }),
+      (peers, place, bits) => {
+        const good = serializePeers(peers);
+        const index = place % good.length;
+        attempt(patched(good, index, (good[index] ?? 0) ^ bits));
+      },
+    ),
+  );
+});
+
+test("caps of peers hold in both directions", async () => {
+  const { bundle } = await present("predictor");
+  const one = { binding: bindingOf("predictor"), bundle };
+  await refuses(() => serializePeers(Array.from({ length: 9 }, () => one)), "too-large");
+  await refuses(() => serializePeers([{ ...one, bundle: { ...bundle, peers: [one] } }]), "too-large");
+  const shortBinding = { ...one.binding, exporter: systemRandom(31) };
+  await refuses(() => serializePeers([{ ...one, binding: shortBinding }]), "malformed");
+  const good = serializePeers([one]);
+  await refuses(() => parsePeers(concatBytes(...Array.from({ length: 9 }, () => good))), "too-large");
+  for (const code of [0, 4, 255]) await refuses(() => parsePeers(patched(good, 0, code)), "malformed");
 });
 
 test("caps hold in both directions", async () => {

@@ -36,7 +36,7 @@ export function parseCompletionChunk(data: string): CompletionChunk {
     text: textOf(choice?.inner("delta")) ?? textOf(choice?.inner("message")) ?? "",
     finishReason: toFinishReason(choice?.text("finish_reason", 0, maxWord)),
     usage: usageOf(fields.inner("usage")),
-    failed: fields.values.error !== undefined,
+    failed: fields.values.error !== undefined && fields.values.error !== null,
   };
 }
 

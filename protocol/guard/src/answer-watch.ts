@@ -85,7 +85,7 @@ class Track {
   constructor(parts: GuardParts) {
     this.#parts = parts;
     this.#matcher = new RuleMatcher(parts.answerRules, false);
-    this.#scorer = new WindowScorer(parts.classifier.answer, [window]);
+    this.#scorer = new WindowScorer(parts.classifier.answer, [{ length: window, margin: 0 }]);
   }
 
   /** Whether enough words make sense in this reading only. */

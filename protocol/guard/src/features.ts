@@ -1,5 +1,5 @@
-// What the classifier sees of a text: hashed word n-grams, pairs of content words, character n-grams, and sequences of
-// word classes. Every feature belongs to the token that completes it, so that a stream can be scored token by token.
+// What the classifier sees of a text: hashed word n-grams, pairs of content words, character n-grams, and the classes of
+// words with their neighbours. Every feature belongs to the token that completes it, so that a stream can be scored token by token.
 import { maxLookBack, type Token } from "./lexicon.ts";
 import { hashPair, hashText } from "./word-hash.ts";
 
@@ -15,7 +15,6 @@ const weights = {
   characters: 0.35,
   wordClass: 1,
   classPair: 1,
-  classTriple: 0.8,
   classAndWord: 0.7,
 } as const;
 
@@ -25,12 +24,13 @@ const seeds = {
   pair: 3,
   start: 4,
   classPair: 5,
-  classTriple: 6,
+
   before: 7,
   after: 8,
 } as const;
 const characterLengths = [3, 4, 5] as const;
 const maxPairs = 4;
+const classReach = 4;
 const startLength = 4;
 
 /** Visits the features that `token` completes; `before` holds the tokens before it, at most `maxLookBack`. */
@@ -80,29 +80,11 @@ function visitClasses(token: Token, before: readonly Token[], visit: FeatureVisi
   for (const { hash } of token.classes) {
     visit(hash, weights.wordClass);
     visit(hashPair(hashPair(seeds.before, last?.hash ?? 0), hash), weights.classAndWord);
-    for (let index = before.length - 1; index >= 0; index -= 1) {
-      for (const second of before[index]?.classes ?? []) {
+    for (const other of before.slice(-classReach)) {
+      for (const second of other.classes) {
         if (second.hash === hash) continue;
-        const pair = hashPair(hashPair(seeds.classPair, second.hash), hash);
-        visit(pair, weights.classPair);
-        visitTriples(before, index, hash, second.hash, pair, visit);
+        visit(hashPair(hashPair(seeds.classPair, second.hash), hash), weights.classPair);
       }
-    }
-  }
-}
-
-function visitTriples(
-  before: readonly Token[],
-  end: number,
-  first: number,
-  second: number,
-  pair: number,
-  visit: FeatureVisitor,
-): void {
-  for (let index = end - 1; index >= 0; index -= 1) {
-    for (const { hash } of before[index]?.classes ?? []) {
-      if (hash === first || hash === second) continue;
-      visit(hashPair(hashPair(seeds.classTriple, hash), pair), weights.classTriple);
     }
   }
 }

@@ -8,7 +8,14 @@ import { RuleMatcher } from "./rule-matcher.ts";
 import type { GuardMessage, Refusal, Verdict } from "./verdict.ts";
 import { likelyHazard, WindowScorer } from "./window.ts";
 
-const windows = [20, 40, 60] as const;
+// A text of up to `wholeLength` words is also judged as a whole. Many windows are many chances to be wrong: the shorter
+// they are, the surer they must be.
+const wholeLength = 60;
+const windows = [
+  { length: 20, margin: 2 },
+  { length: 40, margin: 1.2 },
+  { length: wholeLength, margin: 0.8 },
+] as const;
 const allow: Verdict = { decision: "allow" };
 
 /** The verdict on one text by a user. */
@@ -40,12 +47,12 @@ function judgeWords(parts: GuardParts, words: readonly string[]): Refusal | unde
   }
   const met = matcher.finish();
   if (met !== undefined) return { decision: "refuse", hazard: met, layer: "rules", score: 1 };
-  const end = scorer.last(Math.max(...windows));
+  const end = words.length <= wholeLength ? scorer.last(wholeLength) : 0;
   if (end > best) {
     best = end;
     bestEnd = words.length;
   }
-  return refusalBy(parts, words.slice(Math.max(0, bestEnd - Math.max(...windows)), bestEnd), best);
+  return refusalBy(parts, words.slice(Math.max(0, bestEnd - wholeLength), bestEnd), best);
 }
 
 function refusalBy(parts: GuardParts, words: readonly string[], score: number): Refusal | undefined {

@@ -4,10 +4,13 @@ import { slotOf, squash } from "./classifier.ts";
 import { keepLookBack, visitFeatures } from "./features.ts";
 import type { Token } from "./lexicon.ts";
 
-/** Scores a stream of tokens with one head, in windows of given lengths that end at the newest token. */
+/** A length of windows, in tokens, and what its sums must have beyond those of a whole text. */
+export type Window = { readonly length: number; readonly margin: number };
+
+/** Scores a stream of tokens with one head, as a whole and in windows that end at the newest token. */
 export class WindowScorer {
   readonly #head: Head;
-  readonly #lengths: readonly number[];
+  readonly #windows: readonly Window[];
   readonly #sums: Float64Array; // of the weights up to a token, in a ring
   readonly #norms: Float64Array;
   readonly #before: Token[] = [];
@@ -15,10 +18,10 @@ export class WindowScorer {
   #sum = 0;
   #norm = 0;
 
-  constructor(head: Head, lengths: readonly number[]) {
+  constructor(head: Head, windows: readonly Window[]) {
     this.#head = head;
-    this.#lengths = lengths;
-    this.#sums = new Float64Array(Math.max(...lengths) + 1);
+    this.#windows = windows;
+    this.#sums = new Float64Array(Math.max(...windows.map(({ length }) => length)) + 1);
     this.#norms = new Float64Array(this.#sums.length);
   }
 
@@ -27,7 +30,7 @@ export class WindowScorer {
     return this.#position;
   }
 
-  /** Takes the next token and returns the highest score of a full window that it ends, or 0. */
+  /** Takes the next token and returns the highest score of a window that it ends, or 0. */
   push(token: Token): number {
     const { weights } = this.#head;
     visitFeatures(token, this.#before, this.#position, (hash, weight) => {
@@ -36,33 +39,27 @@ export class WindowScorer {
     });
     keepLookBack(this.#before, token);
     this.#position += 1;
-    const { length } = this.#sums;
-    this.#sums[this.#position % length] = this.#sum;
-    this.#norms[this.#position % length] = this.#norm;
+    this.#sums[this.#position % this.#sums.length] = this.#sum;
+    this.#norms[this.#position % this.#sums.length] = this.#norm;
     let best = 0;
-    for (const window of this.#lengths) {
-      if (this.#position < window) continue;
-      const start = (this.#position - window) % length;
-      best = Math.max(best, this.#score(this.#sums[start] ?? 0, this.#norms[start] ?? 0));
+    for (const { length, margin } of this.#windows) {
+      if (this.#position > length) best = Math.max(best, this.#score(length, margin));
     }
     return best;
   }
 
-  /** The score of everything so far. */
-  whole(): number {
-    return this.#score(0, 0);
-  }
-
-  /** The score of the last `count` tokens, or of all when there are fewer. */
+  /** The score of the last `count` tokens, or of all when there are no more. */
   last(count: number): number {
-    if (this.#position <= count) return this.whole();
-    const start = (this.#position - count) % this.#sums.length;
-    return this.#score(this.#sums[start] ?? 0, this.#norms[start] ?? 0);
+    return this.#score(count, 0);
   }
 
-  #score(sum: number, norm: number): number {
-    const length = Math.sqrt(Math.max(this.#norm - norm, 1));
-    return squash(((this.#sum - sum) * this.#head.scale) / length + (this.#head.bias[0] ?? 0));
+  #score(count: number, margin: number): number {
+    const start = Math.max(0, this.#position - count);
+    const place = start % this.#sums.length;
+    const sum = start === 0 ? this.#sum : this.#sum - (this.#sums[place] ?? 0);
+    const norm = start === 0 ? this.#norm : this.#norm - (this.#norms[place] ?? 0);
+    const { scale, bias } = this.#head;
+    return squash((sum * scale) / Math.sqrt(Math.max(norm, 1)) + (bias[0] ?? 0) - margin);
   }
 }
 

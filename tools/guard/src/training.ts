@@ -29,7 +29,9 @@ const harmBits = 19;
 const answerBits = 16;
 const hazardBits = 15;
 const epochs = { harm: 10, answer: 5, hazards: 6 } as const;
-const decay = 2e-5;
+const decay = 5e-4;
+const windowLengths = [20, 40, 60] as const;
+const windowTries = 5;
 
 /** Trains all heads; the same input gives the same classifier. */
 export function trainClassifier({ questions, answers, words, report }: TrainingInput): Classifier {
@@ -37,17 +39,18 @@ export function trainClassifier({ questions, answers, words, report }: TrainingI
   const vocabulary = vocabularyOf([...questions, ...answers]);
   const reader = new TextReader(lexicon, new Set(vocabulary));
   report(`${questions.length} questions, ${answers.length} answers, ${vocabulary.length} words`);
+  const harmless = questions.filter(({ isHarmful }) => !isHarmful).map(({ text }) => text);
   const harm = trainBinary("harm", reader, questions, {
     bits: harmBits,
     epochs: epochs.harm,
     report,
-    augment,
+    augment: (example, random) => augment(example, harmless, random),
   });
   const answer = trainBinary("answer", reader, answerExamples(questions, answers), {
     bits: answerBits,
     epochs: epochs.answer,
     report,
-    augment: (text) => text,
+    augment: ({ text }) => text,
   });
   const hazards = trainHazards(reader, questions, report);
   return {
@@ -107,7 +110,7 @@ type BinaryOptions = {
   readonly bits: number;
   readonly epochs: number;
   readonly report: (line: string) => void;
-  readonly augment: (text: string, random: Random) => string;
+  readonly augment: (example: Example, random: Random) => string;
 };
 
 function trainBinary(
@@ -123,12 +126,18 @@ function trainBinary(
     harmful: examples.length / (2 * harmful),
     harmless: examples.length / (2 * (examples.length - harmful)),
   };
+  const first = (features: Features): number => model.sums(features)[0] ?? 0;
   for (let epoch = 1; epoch <= epochs; epoch += 1) {
     let loss = 0;
-    for (const { text, isHarmful } of shuffle(examples, random)) {
-      const words = dropWords(reader.wordsOf(augment(text, random)), random);
-      const features = reader.featuresOf(words, bits);
-      const sum = model.sums(features)[0] ?? 0;
+    for (const example of shuffle(examples, random)) {
+      const { isHarmful } = example;
+      const words = dropWords(reader.wordsOf(augment(example, random)), random);
+      const features = isHarmful
+        ? reader.featuresOf(words, bits)
+        : windowsOf(words, random)
+            .map((part) => reader.featuresOf(part, bits))
+            .reduce((left, right) => (first(right) > first(left) ? right : left));
+      const sum = first(features);
       const score = 1 / (1 + Math.exp(-sum));
       const weight = isHarmful ? weights.harmful : weights.harmless;
       loss -= weight * Math.log(Math.max(isHarmful ? score : 1 - score, 1e-9));
@@ -169,11 +178,33 @@ function trainHazards(
   return model;
 }
 
-function augment(text: string, random: Random): string {
+// Long text is judged in windows, and every window of harmless text is harmless: the one that looks worst is learnt.
+function windowsOf(words: readonly string[], random: Random): (readonly string[])[] {
+  const shortest = windowLengths[0];
+  if (words.length <= shortest) return [words];
+  return Array.from({ length: windowTries }, () => {
+    const length = pick(windowLengths, random);
+    const start = Math.floor(random() * Math.max(1, words.length - length + 1));
+    return words.slice(start, start + length);
+  });
+}
+
+function augment({ text, isHarmful }: Example, harmless: readonly string[], random: Random): string {
   const kind = random();
   if (kind < 0.2) return wrap(text, random);
   if (kind < 0.28) return misspell(text, random);
+  if (kind < 0.43) return among(text, harmless, isHarmful ? 1 : 1 + Math.floor(random() * 4), random);
   return text;
+}
+
+// Long text: with harmless neighbours, before or behind.
+function among(text: string, harmless: readonly string[], count: number, random: Random): string {
+  let long = text;
+  for (let index = 0; index < count; index += 1) {
+    const other = pick(harmless, random).slice(0, 300);
+    long = random() < 0.5 ? `${long} ${other}` : `${other} ${long}`;
+  }
+  return long;
 }
 
 function misspell(text: string, random: Random): string {

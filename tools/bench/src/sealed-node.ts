@@ -37,7 +37,12 @@ const env = {
   SOTTO_RELEASE: file(`${role}-release.json`),
   SOTTO_SEALED: file(`${role}-sealed.cjs`),
 };
-const pool = { clock: Date.now, maxAgeMs: 100_000, maxWaitMs: 10_000, onStartFailure: () => console.error("sealed-node: a process did not start") };
+const pool = {
+  clock: Date.now,
+  maxAgeMs: 100_000,
+  maxWaitMs: 10_000,
+  onStartFailure: () => console.error("sealed-node: a process did not start"),
+};
 
 async function openAttester() {
   const chip = parseSimulatedChip(readFileSync(file("keys/chip.json"), "utf8"));

@@ -1,5 +1,5 @@
 // Finds the patterns of many rules in a stream of tokens, in one pass and in constant memory. For each place of a
-// pattern it keeps where the pattern so far was last complete: the latest place is always as good as any earlier one.
+// pattern it keeps where the pattern so far was last complete: the latest place always serves as well as one before it.
 import type { Token } from "./lexicon.ts";
 import type { PatternElement } from "./pattern.ts";
 import type { Rule } from "./policy.ts";

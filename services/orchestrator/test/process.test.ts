@@ -44,6 +44,17 @@ async function open(): Promise<ClientSession> {
   }
 }
 
+/** Asks until it is answered: what was joined to a process that has just died may not know it yet. */
+async function askAgain(content: string): Promise<string> {
+  for (let attempts = 1; ; attempts += 1) {
+    try {
+      return await readText(await ask(await open(), content));
+    } catch (error) {
+      if (attempts === 3) throw error;
+    }
+  }
+}
+
 const skip = process.platform === "linux" ? false : "processes are found in /proc";
 
 /** Ids of the processes that a service has started. */
@@ -136,7 +147,7 @@ test("a killed process cuts the answer, which does not look whole, and the next 
     // Where the predictor's went, the orchestrator says so; where the orchestrator's own went, the session is cut.
     await assert.rejects(async () => answer.next());
     model.play = echo;
-    assert.equal(await readText(await ask(await open(), "Good morning.")), "GOOD MORNING.");
+    assert.equal(await askAgain("Good morning."), "GOOD MORNING.");
   }
 });
 

@@ -15,6 +15,8 @@ export type Stage = {
   readonly parts: readonly Part[];
   readonly taps: ReadonlyMap<string, Tap>;
   readonly model: string;
+  /** Ends the processes; what they wrote stays until `close`. */
+  readonly stop: () => Promise<void>;
   readonly close: () => Promise<void>;
 };
 
@@ -29,9 +31,12 @@ export async function openStage(modelUrl?: string): Promise<Stage> {
   const taps = new Map<string, Tap>();
   const options = { port: 0, state: folder, model: modelUrl, release: false, json: true };
   let endRefresh = (): void => {};
-  const close = async (): Promise<void> => {
+  const stop = (): Promise<void> => {
     endRefresh();
-    await stopParts(parts.toReversed());
+    return stopParts(parts.toReversed());
+  };
+  const close = async (): Promise<void> => {
+    await stop();
     for (const tap of taps.values()) tap.close();
     state.close();
     rmSync(folder, { recursive: true, force: true });
@@ -50,7 +55,7 @@ export async function openStage(modelUrl?: string): Promise<Stage> {
     );
     endRefresh = stack.close;
     const settings = parseClientSettings(readFileSync(join(folder, "client.json"), "utf8"));
-    return { folder, startedAtMs, settings, parts, taps, model: stack.model.id, close };
+    return { folder, startedAtMs, settings, parts, taps, model: stack.model.id, stop, close };
   } catch (error) {
     await close();
     throw error;

@@ -62,5 +62,9 @@ export const thirdParty: Readonly<Record<string, Readonly<Record<string, string>
   publisher: { zod: "configuration" },
   witness: { zod: "configuration" },
   orchestrator: { zod: "configuration" },
-  predictor: { zod: "configuration", "node-llama-cpp": "the embedded engine" },
+  predictor: {
+    zod: "configuration",
+    "node-llama-cpp": "the embedded engine",
+    "@huggingface/jinja": "the template of a guard model, which the engine's own wrapper cuts short",
+  },
 };

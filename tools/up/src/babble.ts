@@ -13,11 +13,14 @@ const words =
     " ",
   );
 
+/** Other words than those above, and the chat template of the file. */
+export type BabbleOptions = { readonly words?: readonly string[]; readonly template?: string };
+
 /** Writes the model file, about 0.6 MB, the same bytes every time. */
-export function writeBabbleModel(path: string): void {
-  const vocabulary = createVocabulary();
+export function writeBabbleModel(path: string, options: BabbleOptions = {}): void {
+  const vocabulary = createVocabulary(options.words ?? words);
   const tensors = createTensors(vocabulary.tokens.length, vocabulary.firstWord);
-  writeFileSync(path, serializeGguf(vocabulary, tensors));
+  writeFileSync(path, serializeGguf(vocabulary, tensors, options.template));
 }
 
 type Vocabulary = { tokens: string[]; scores: number[]; kinds: number[]; firstWord: number };
@@ -26,7 +29,7 @@ type Tensor = { name: string; dimensions: number[]; values: Float32Array };
 const tokenKind = { normal: 1, unknown: 2, control: 3, byte: 6 } as const;
 const endOfText = 2;
 
-function createVocabulary(): Vocabulary {
+function createVocabulary(spoken: readonly string[]): Vocabulary {
   const tokens = ["<unk>", "<s>", "</s>"];
   const kinds: number[] = [tokenKind.unknown, tokenKind.control, tokenKind.control];
   for (let byte = 0; byte < 256; byte += 1) {
@@ -34,7 +37,7 @@ function createVocabulary(): Vocabulary {
     kinds.push(tokenKind.byte);
   }
   // The tokenizer joins pieces pair by pair, so a word is only found if each of its beginnings is a piece as well.
-  const whole = new Set(words.map((word) => `\u2581${word}`));
+  const whole = new Set(spoken.map((word) => `\u2581${word}`));
   const beginnings = new Set(
     [...whole].flatMap((word) => [...word].map((_, index) => word.slice(0, index + 1))),
   );
@@ -107,7 +110,11 @@ function createTensors(vocabularySize: number, firstWord: number): Tensor[] {
 const ggufType = { uint32: 4, int32: 5, float32: 6, boolean: 7, string: 8, array: 9 } as const;
 const alignment = 32;
 
-function serializeGguf(vocabulary: Vocabulary, tensors: readonly Tensor[]): Uint8Array {
+function serializeGguf(
+  vocabulary: Vocabulary,
+  tensors: readonly Tensor[],
+  template: string | undefined,
+): Uint8Array {
   const parts: Buffer[] = [];
   const u32 = (value: number): void => {
     const bytes = Buffer.alloc(4);
@@ -169,6 +176,7 @@ function serializeGguf(vocabulary: Vocabulary, tensors: readonly Tensor[]): Uint
     ["tokenizer.ggml.bos_token_id", number(1)],
     ["tokenizer.ggml.eos_token_id", number(endOfText)],
   ];
+  if (template !== undefined) metadata.push(["tokenizer.chat_template", string(template)]);
   parts.push(Buffer.from("GGUF", "latin1"));
   u32(3);
   u64(tensors.length);

@@ -3,8 +3,8 @@ import { openLlamaEngine } from "./engines/llama.ts";
 import { rehearse } from "./rehearsal.ts";
 import { runSession } from "./session-work.ts";
 
-runSession(async (settings) => {
+runSession(async (settings, role) => {
   if (settings.kind !== "llama") throw new Error("this code is for the embedded engine");
   await rehearse();
-  return openLlamaEngine(settings);
+  return openLlamaEngine({ ...settings, isGuard: role === "guard" });
 });

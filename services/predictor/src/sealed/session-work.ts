@@ -16,16 +16,16 @@ export type Loaded = {
   readonly takesTurns: boolean;
 };
 
+/** Opens the engine for what the machine is: a guard's model is asked in another way. */
+export type OpenEngine = (settings: EngineSettings, role: MeasuredConfig["role"]) => Promise<Engine>;
+
 /** Runs this process, with the engine that `openEngine` opens. */
-export function runSession(openEngine: (settings: EngineSettings) => Promise<Engine>): void {
+export function runSession(openEngine: OpenEngine): void {
   runSealed(createSessionWork(openEngine, readArguments().config));
 }
 
 /** The work of one session; `configFile` is the measured configuration. */
-export function createSessionWork(
-  openEngine: (settings: EngineSettings) => Promise<Engine>,
-  configFile: string,
-): SealedWork<Loaded> {
+export function createSessionWork(openEngine: OpenEngine, configFile: string): SealedWork<Loaded> {
   return {
     load: async () => {
       // Checked against its schema by the process that started this one, before it started any.
@@ -33,7 +33,7 @@ export function createSessionWork(
       const { role, parallelAnswers, maximumProcesses } = config;
       // Where there is a turn for every process, nobody has to ask for one.
       const takesTurns = parallelAnswers < maximumProcesses;
-      return { role, engine: await openEngine(config.engine), takesTurns };
+      return { role, engine: await openEngine(config.engine, role), takesTurns };
     },
     prepare: async () => "none",
     serve: async ({ role, engine, takesTurns }, channel) => {

@@ -6,11 +6,14 @@ import {
   getLlama,
   type LlamaContext,
   LlamaLogLevel,
+  type LlamaModel,
+  type LlamaText,
   resolveChatWrapper,
   type Token,
 } from "node-llama-cpp";
 import { type Engine, EngineError, type EngineEvent } from "./engine.ts";
 import { createEventQueue } from "./event-queue.ts";
+import { createGuardPrompt } from "./guard-prompt.ts";
 import { createStopFilter } from "./stop-filter.ts";
 import { createTokenText } from "./token-text.ts";
 
@@ -18,6 +21,8 @@ export type LlamaOptions = {
   readonly path: string;
   readonly name: string;
   readonly threads: number;
+  /** Whether the model judges conversations instead of answering them. */
+  readonly isGuard?: boolean;
   /** Seeds answers whose question names no seed. */
   readonly random?: Random;
 };
@@ -38,7 +43,11 @@ export async function openLlamaEngine(options: LlamaOptions): Promise<Engine> {
     await llama.dispose();
     throw new EngineError("model-refused", "model cannot be loaded", { cause });
   });
-  const wrapper = resolveChatWrapper(model, { warningLogs: false });
+  const write = await openPrompt(model, options.isGuard === true).catch(async (error: unknown) => {
+    await model.dispose();
+    await llama.dispose();
+    throw error;
+  });
   const contextSize = Math.min(maxContext, model.trainContextSize);
   const openContext = (): Promise<LlamaContext> =>
     model.createContext({ contextSize, sequences: 1, threads: options.threads });
@@ -84,10 +93,7 @@ export async function openLlamaEngine(options: LlamaOptions): Promise<Engine> {
     emit: (event: EngineEvent) => void,
   ): Promise<void> {
     signal.throwIfAborted();
-    const { contextText, stopGenerationTriggers } = wrapper.generateContextState({
-      chatHistory: toHistory(request.messages),
-    });
-    const prompt = contextText.tokenize(model.tokenizer);
+    const { tokens: prompt, stopGenerationTriggers } = write(request.messages);
     if (prompt.length >= contextSize) {
       throw new EngineError("context-overflow", "question is longer than the context");
     }
@@ -169,6 +175,39 @@ export async function openLlamaEngine(options: LlamaOptions): Promise<Engine> {
       await model.dispose();
       await llama.dispose();
     },
+  };
+}
+
+type Prompt = {
+  readonly tokens: readonly Token[];
+  readonly stopGenerationTriggers: readonly LlamaText[];
+};
+
+/** How the model is asked: as its file says; throws `EngineError` with `model-refused` for a guard that says nothing. */
+async function openPrompt(
+  model: LlamaModel,
+  isGuard: boolean,
+): Promise<(messages: readonly ChatMessage[]) => Prompt> {
+  if (isGuard) {
+    const { bos, bosString, eosString, shouldPrependBosToken } = model.tokens;
+    const write = createGuardPrompt({
+      template: model.fileInfo.metadata.tokenizer?.chat_template,
+      bos: bosString ?? "",
+      eos: eosString ?? "",
+    });
+    return (messages) => {
+      const tokens = write(messages).tokenize(model.tokenizer);
+      // Templates may leave it to the tokenizer.
+      const isMissing = shouldPrependBosToken && bos !== null && tokens[0] !== bos;
+      return { tokens: isMissing ? [bos, ...tokens] : tokens, stopGenerationTriggers: [] };
+    };
+  }
+  const wrapper = resolveChatWrapper(model, { warningLogs: false });
+  return (messages) => {
+    const { contextText, stopGenerationTriggers } = wrapper.generateContextState({
+      chatHistory: toHistory(messages),
+    });
+    return { tokens: contextText.tokenize(model.tokenizer), stopGenerationTriggers };
   };
 }
 

@@ -180,6 +180,8 @@ test("hostile and malformed questions are refused by code", () => {
     { messages: [null] },
     { messages: ["hello"] },
     { messages: [{ role: "root", content: "x" }] },
+    { messages: [{ role: "constructor", content: "x" }] },
+    { messages: [{ role: "__proto__", content: "x" }] },
     { messages: [{ role: "user" }] },
     { messages: [{ role: "user", content: null }] },
     { messages: [{ role: "user", content: { type: "text", text: "x" } }] },

@@ -18,6 +18,7 @@ export type WalletOptions = {
 };
 
 const maxAnswerBytes = 64 * 1024;
+const maxBatches = 16; // for one that always finds the store empty again
 
 type Issuer = { readonly issuerName: string; readonly issuerKeys: readonly IssuerPublicKey[] };
 
@@ -49,12 +50,13 @@ export class Wallet {
    */
   async take(issuer: Issuer): Promise<StoredToken> {
     const keyIds = new Set(issuer.issuerKeys.map((key) => encodeHex(key.keyId)));
-    const stored = await this.#options.store.take(keyIds);
-    if (stored !== undefined) return stored;
-    await this.refill(issuer);
-    const fetched = await this.#options.store.take(keyIds);
-    if (fetched === undefined) throw new SottoError("no-tokens", "wallet: no tokens left");
-    return fetched;
+    for (let attempt = 0; attempt < maxBatches; attempt += 1) {
+      const stored = await this.#options.store.take(keyIds);
+      if (stored !== undefined) return stored;
+      // More may ask at once than one batch has tokens for.
+      await this.refill(issuer);
+    }
+    throw new SottoError("no-tokens", "wallet: no tokens left");
   }
 
   async #fetchBatch(issuer: Issuer): Promise<void> {

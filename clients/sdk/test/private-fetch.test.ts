@@ -58,6 +58,14 @@ test("after a stale key the directory is fetched again and the same token used, 
   assert.match(world.inner[0]?.headers[0]?.[1] ?? "", /^PrivateToken token=/);
 });
 
+test("more questions at once than a batch has tokens for get a token each", async () => {
+  const { world, client, tokens } = await open();
+  await Promise.all(Array.from({ length: 20 }, () => refuses(client, "session-lost")));
+  assert.equal(world.inner.length, 20);
+  assert.equal(world.asked.filter((path) => path === "/tokens").length, 2);
+  assert.equal(await tokens.count(), 12);
+});
+
 test("a key that stays stale is not asked for without end", async () => {
   const { world, client } = await open();
   world.keys = [secondPair];

@@ -109,6 +109,8 @@ export class RelayStream extends Duplex {
       if (this.destroyed) return;
       this.push(Buffer.from(bytes));
     }
+    // Nothing comes after the answer: a session that has not ended by now never would.
+    if (!this.destroyed) this.push(null);
   }
 
   #request(content: Bytes): BinaryRequest {

@@ -100,8 +100,6 @@ export async function askAll(
 type Ask = (body: string, question: Question) => Promise<Omit<Ending, "question">>;
 
 const attempts = 5;
-// Sixteen tokens come at once, and more than so many ask.
-const passing: ReadonlySet<string> = new Set(["busy", "no-tokens"]);
 
 /** As an app does that is told to come back later. */
 async function askPatiently(ask: Ask, question: Question): Promise<Omit<Ending, "question">> {
@@ -116,7 +114,7 @@ async function askPatiently(ask: Ask, question: Question): Promise<Omit<Ending, 
       return await ask(body, question);
     } catch (error) {
       if (!(error instanceof SottoError)) throw error;
-      if (!passing.has(error.code) || attempt === attempts) return { outcome: error.code, text: "" };
+      if (error.code !== "busy" || attempt === attempts) return { outcome: error.code, text: "" };
       await new Promise((resolve) => setTimeout(resolve, 500 * attempt));
     }
   }

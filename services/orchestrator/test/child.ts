@@ -21,6 +21,8 @@ export type Child = {
   /** Ends in good order. */
   readonly finish: (outcome: Outcome) => void;
   readonly exit: (code?: number) => void;
+  /** Takes in nothing more: whoever writes to it next is told so. */
+  readonly closeInput: () => void;
   readonly wasKilled: () => boolean;
 };
 
@@ -58,6 +60,7 @@ export function createChild({ diesSlowly = false } = {}): Child {
       });
     },
     exit,
+    closeInput: () => void input.destroy(new Error("write EPIPE")),
     wasKilled: () => killed,
   };
 }

@@ -219,6 +219,21 @@ test("a process that dies ends its own exchange and no other", async () => {
   close();
 });
 
+test("a process that ends while something is still written to it is heard to its end", async () => {
+  const { begin, outcomes, close } = open();
+  const { response, child } = await begin();
+  child.closeInput();
+  child.process.write("predictor", new Uint8Array(1));
+  await soon();
+  assert.ok(!child.wasKilled(), "what it said is still on its way");
+  child.client.write("the whole answer");
+  child.finish("answered");
+  assert.equal(await response.text(), "the whole answer");
+  while (outcomes.length === 0) await soon();
+  assert.deepEqual(outcomes, ["answered"]);
+  close();
+});
+
 test("a client that leaves in the middle of an answer takes its session with it", async () => {
   const { begin, board, post, close } = open();
   const { response, child, path } = await begin();

@@ -104,8 +104,11 @@ export function createSealedPeer({ input, output, ended, onReady, ...options }: 
     alive = false;
     handlers = {};
   });
-  input.on("error", kill);
-  output.on("error", kill);
+  // It ends by itself now; when it does not, it is ended.
+  const killSoon = (): void => void setTimeout(kill, graceMs).unref();
+  // A process that has ended takes in nothing more; what it said before that is still to be heard.
+  input.on("error", killSoon);
+  output.on("error", kill).on("end", killSoon);
 
   const dispatch = ({ type, content }: Message): void => {
     const carried = streamOf(type);
@@ -125,8 +128,7 @@ export function createSealedPeer({ input, output, ended, onReady, ...options }: 
     else if (type === messageType.turn) heard(handlers.asked)("turn", content);
     else {
       done = once(done);
-      // It ends by itself now; when it does not, it is ended.
-      setTimeout(kill, graceMs).unref();
+      killSoon();
       handlers.done?.(parseWord(outcomes, content[0]));
     }
   };

@@ -169,7 +169,10 @@ test("an end is told once, in either direction", async () => {
 });
 
 test("a process that speaks on a stream that nobody has joined is ended", async () => {
-  for (const speak of [(stream: ChannelStream) => stream.write("x"), (stream: ChannelStream) => stream.end()]) {
+  for (const speak of [
+    (stream: ChannelStream) => stream.write("x"),
+    (stream: ChannelStream) => stream.end(),
+  ]) {
     const [input, output] = [new PassThrough(), new PassThrough()];
     let killed = false;
     const kill = (): void => {

@@ -34,7 +34,7 @@ import {
 import type { SessionAttester } from "../src/index.ts";
 
 const measurement = "5a".repeat(48);
-const roles = ["orchestrator", "predictor"] as const;
+const roles = ["orchestrator", "predictor", "guard"] as const;
 
 type Released = Pick<EvidenceBundle, "statement" | "proof">;
 
@@ -54,7 +54,7 @@ export async function createStage() {
       measurements: [measurement],
       code: `sha256:${"00".repeat(32)}`,
       config: `sha256:${"11".repeat(32)}`,
-      weights: role === "predictor" ? [`sha256:${"22".repeat(32)}`] : [],
+      weights: role !== "orchestrator" ? [`sha256:${"22".repeat(32)}`] : [],
       policies: [],
       securityVersion: 1,
       issuedAt: nowSeconds - 60,

@@ -15,12 +15,16 @@ export type Model = {
   readonly file?: { readonly path: string; readonly size: number; readonly digest: `sha256:${string}` };
 };
 
-/** Finds the model; throws `UsageError` when there is none where the user said. */
-export async function openModel(state: StateFolder, wanted: string | undefined): Promise<Model> {
-  if (wanted !== undefined && /^https?:\/\//.test(wanted)) return openServer(wanted);
+/** Finds the model that `option` names; throws `UsageError` when there is none where the user said. */
+export async function openModel(
+  state: StateFolder,
+  wanted: string | undefined,
+  option = "--model",
+): Promise<Model> {
+  if (wanted !== undefined && /^https?:\/\//.test(wanted)) return openServer(wanted, option);
   const path = wanted === undefined ? state.file("data", "sotto-babble.gguf") : resolve(wanted);
   if (wanted === undefined && !existsSync(path)) writeBabbleModel(path);
-  if (!existsSync(path) || !statSync(path).isFile()) throw new UsageError("--model: no such file");
+  if (!existsSync(path) || !statSync(path).isFile()) throw new UsageError(`${option}: no such file`);
   const hash = createHash("sha256");
   for await (const chunk of createReadStream(path, { highWaterMark: 4 * 1024 * 1024 })) hash.update(chunk);
   const digest = `sha256:${hash.digest("hex")}` as const;
@@ -35,18 +39,18 @@ export async function openModel(state: StateFolder, wanted: string | undefined):
   };
 }
 
-async function openServer(url: string): Promise<Model> {
+async function openServer(url: string, option: string): Promise<Model> {
   const models = new URL("models", url.endsWith("/") ? url : `${url}/`);
   let list: { data?: { id?: unknown }[] };
   try {
     const response = await fetch(models, { signal: AbortSignal.timeout(5000) });
     list = await response.json();
   } catch {
-    throw new UsageError("--model: no server with the OpenAI API answers there");
+    throw new UsageError(`${option}: no server with the OpenAI API answers there`);
   }
   const id = list.data?.[0]?.id;
   if (typeof id !== "string" || !/^[\x21-\x7e]{1,128}$/.test(id)) {
-    throw new UsageError("--model: the server names no model");
+    throw new UsageError(`${option}: the server names no model`);
   }
   return { id, babbles: false, engine: { kind: "openai", url, model: id } };
 }

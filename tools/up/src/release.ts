@@ -6,6 +6,7 @@ import {
   type Directory,
   leafHash,
   type ProvedStatement,
+  type Role,
   type Statement,
   serializeNote,
   serializeStatement,
@@ -26,29 +27,34 @@ const directoryLifetimeS = 600;
 export type StackStatements = {
   readonly orchestrator: Bytes;
   readonly predictor: Bytes;
+  readonly guard?: Bytes;
   readonly ohttp: Bytes;
   readonly issuer: Bytes;
   readonly weights?: Bytes;
+  readonly guardWeights?: Bytes;
   readonly policy?: Bytes;
 };
 
 export type MeasuredServices = {
   readonly orchestrator: ServiceMeasurement;
   readonly predictor: ServiceMeasurement;
+  readonly guard?: ServiceMeasurement | undefined;
 };
+
+/** What answers, and what judges questions where anything does. */
+export type StackModels = { readonly model: Model; readonly guard?: Model | undefined };
 
 /** What is to be said about a stack. */
 export function makeStatements(
   secrets: Pick<StackSecrets, "keyConfigs" | "issuerKeys">,
   measured: MeasuredServices,
-  model: Model,
+  { model, guard }: StackModels,
 ): StackStatements {
   const issuedAt = Math.floor(Date.now() / 1000);
   const times = { issuedAt, expiresAt: issuedAt + yearS };
   // Nothing but what is in the measured image is enforced, so nothing else is published.
   const policy = measured.orchestrator.files.find(({ path }) => path === policyPath);
-  const release = (role: "orchestrator" | "predictor"): Bytes => {
-    const { measurement, code, config, weights } = measured[role];
+  const release = (role: Role, { measurement, code, config, weights }: ServiceMeasurement): Bytes => {
     return serialize({
       kind: "release",
       role,
@@ -74,22 +80,24 @@ export function makeStatements(
     });
   };
   const spkis = secrets.issuerKeys.map(({ spki }) => new Uint8Array(Buffer.from(spki, "base64")));
-  const file = model.file;
+  const weights = ({ id, file }: Model): Bytes | undefined => {
+    if (file === undefined) return undefined;
+    const files = [{ path: `${id}.gguf`, size: file.size, digest: file.digest }];
+    return serialize({ kind: "weights", name: id, files, ...times });
+  };
+  const given = {
+    guard: measured.guard && release("guard", measured.guard),
+    weights: weights(model),
+    guardWeights: guard && weights(guard),
+  };
   return {
-    orchestrator: release("orchestrator"),
-    predictor: release("predictor"),
+    orchestrator: release("orchestrator", measured.orchestrator),
+    predictor: release("predictor", measured.predictor),
     ohttp: keys("ohttp", [secrets.keyConfigs]),
     issuer: keys("issuer", spkis),
-    ...(file === undefined
-      ? {}
-      : {
-          weights: serialize({
-            kind: "weights",
-            name: model.id,
-            files: [{ path: `${model.id}.gguf`, size: file.size, digest: file.digest }],
-            ...times,
-          }),
-        }),
+    ...(given.guard && { guard: given.guard }),
+    ...(given.weights && { weights: given.weights }),
+    ...(given.guardWeights && { guardWeights: given.guardWeights }),
     ...(policy === undefined
       ? {}
       : {
@@ -133,13 +141,14 @@ export async function publishDirectory(
   statements: StackStatements,
   model: Model,
 ): Promise<void> {
-  const [ohttp, issuer, orchestrator, predictor] = await Promise.all(
-    [statements.ohttp, statements.issuer, statements.orchestrator, statements.predictor].map((statement) =>
-      proveStatement(logUrl, statement),
-    ),
-  );
-  if (ohttp === undefined || issuer === undefined || orchestrator === undefined || predictor === undefined)
-    return;
+  const { guard } = statements;
+  const prove = (statement: Bytes): Promise<ProvedStatement> => proveStatement(logUrl, statement);
+  const nodes = [statements.orchestrator, statements.predictor, ...(guard === undefined ? [] : [guard])];
+  const [ohttp, issuer, ...releases] = await Promise.all([
+    prove(statements.ohttp),
+    prove(statements.issuer),
+    ...nodes.map(prove),
+  ]);
   const issuedAt = Math.floor(Date.now() / 1000);
   const directory: Directory = {
     kind: "directory",
@@ -148,7 +157,7 @@ export async function publishDirectory(
     ohttp: { ...ohttp, configs: encodeBase64(secrets.keyConfigs) },
     issuer: { ...issuer, name: issuerName, keys: secrets.issuerKeys },
     nodes: [{ handle: nodeHandle, role: "orchestrator" }],
-    releases: [orchestrator, predictor],
+    releases,
     models: [{ id: model.id }],
   };
   const text = await signDirectory(directory, secrets.directory);

@@ -14,6 +14,8 @@ export type ReadyStack = {
   readonly endpoint: string;
   readonly model: string;
   readonly babbles: boolean;
+  /** Name of the model that judges questions; undefined where none does. */
+  readonly guard: string | undefined;
   readonly state: string;
   readonly kept: boolean;
   readonly seconds: number;
@@ -50,6 +52,7 @@ export function createTerminalScreen(): Screen {
         "",
         `  Endpoint   ${paint("bold", `${stack.endpoint}/v1`)}   for any OpenAI client, any API key`,
         `  Model      ${model}`,
+        ...(stack.guard === undefined ? [] : [`  Guard      ${stack.guard} judges every question first`]),
         `  Hardware   ${paint(["bold", "yellow"], "SIMULATED")}: this shows how Sotto works, and protects nothing from this machine's owner`,
         `  State      ${stack.state}${stack.kept ? "" : " (deleted at the end)"}`,
         "",

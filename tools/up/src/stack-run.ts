@@ -36,12 +36,13 @@ export async function runStack(options: UpOptions): Promise<number> {
   startStack(options, state, screen, watch).then(
     (stack) => {
       close = stack.close;
-      const { endpoint, model } = stack;
+      const { endpoint, model, guard } = stack;
       const seconds = (performance.now() - startedAt) / 1000;
       screen.ready({
         endpoint,
         model: model.id,
         babbles: model.babbles,
+        guard: guard?.id,
         state: state.path,
         kept: state.kept,
         seconds,

@@ -23,7 +23,7 @@ const secrets = {
 const model = { id: "model", babbles: false, engine: {} };
 const state = (files: ServiceMeasurement["files"], others: ServiceMeasurement["files"] = []) => {
   const services = { orchestrator: measured(files), predictor: measured(others) };
-  const statements = makeStatements(secrets, services, model);
+  const statements = makeStatements(secrets, services, { model });
   const policies = (["orchestrator", "predictor"] as const).map((role) => {
     const release = parseStatement(statements[role]);
     return release.kind === "release" ? release.policies : undefined;

@@ -97,7 +97,7 @@ export function readMemory(pid: number, seen: Set<string>, overlap: number, look
     closeSync(memory);
     if (pages !== undefined) closeSync(pages);
   }
-  return { ...report, skipped, ended: mappings.length === 0 };
+  return { ...report, skipped, ended: readMappings(pid).length === 0 };
 }
 
 function openPages(pid: number): number | undefined {

@@ -114,10 +114,17 @@ async function askPatiently(ask: Ask, question: Question): Promise<Omit<Ending, 
       return await ask(body, question);
     } catch (error) {
       if (!(error instanceof SottoError)) throw error;
-      if (error.code !== "busy" || attempt === attempts) return { outcome: error.code, text: "" };
+      if (error.code !== "busy" || attempt === attempts) return { outcome: describe(error), text: "" };
       await new Promise((resolve) => setTimeout(resolve, 500 * attempt));
     }
   }
+}
+
+/** Codes alone: of the error and of what led to it. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return "";
+  const code = "code" in error ? String(error.code) : error.name;
+  return error.cause === undefined ? code : `${code} for ${describe(error.cause)}`;
 }
 
 function askBy(privateFetch: PrivateFetch, inTheMiddle: () => void): Ask {
@@ -136,7 +143,7 @@ function askBy(privateFetch: PrivateFetch, inTheMiddle: () => void): Ask {
       break; // cancels the body, which ends the session
     }
     abort.abort();
-    return { outcome: "abandoned", text };
+    return text.includes(question.answered) ? { outcome: "abandoned", text } : endingOf(text);
   };
 }
 

@@ -28,6 +28,7 @@ export type TrialReport = ScanReport & {
 };
 
 const quietMs = 1000;
+const watchAttempts = 5;
 
 /** Starts a stack, asks, and scans it one second after the last question has ended. */
 export async function runTrial({ engine, questions: count, onStep }: TrialOptions): Promise<TrialReport> {
@@ -35,7 +36,8 @@ export async function runTrial({ engine, questions: count, onStep }: TrialOption
   // The engine that only babbles can neither fail nor quote what it is told to.
   const scripted = new Set(["failed", "broken", "abandoned"]);
   const questions = engine === "built-in" ? made.filter(({ kind }) => !scripted.has(kind)) : made;
-  const watched = engine === "built-in" ? [] : makeKinds(["abandoned"]);
+  const watched =
+    engine === "built-in" ? [] : makeKinds(Array.from({ length: watchAttempts }, () => "abandoned"));
   const all = [...watched, ...questions];
   const server = engine === "built-in" ? undefined : await openModelServer((text) => scriptOf(all, text));
   let stage: Stage | undefined;
@@ -46,9 +48,12 @@ export async function runTrial({ engine, questions: count, onStep }: TrialOption
     let whileAnswered: readonly Trace[] = [];
     if (watched.length > 0) {
       onStep("asks one question, and scans while it is being answered");
-      await askAll(stage, watched, () => {
-        whileAnswered = scanStage(opened, watched).traces;
-      });
+      for (const one of watched) {
+        if (whileAnswered.length > 0) break; // or its answer was filtered before it could be watched
+        await askAll(stage, [one], () => {
+          whileAnswered = scanStage(opened, [one]).traces;
+        });
+      }
     }
     onStep(`asks ${questions.length} questions at once`);
     const endings = await askAll(stage, questions);
@@ -102,6 +107,7 @@ const expected: Readonly<Record<Question["kind"], RegExp>> = {
   abandoned: /^abandoned$/,
   "too-long": /^too-large$/,
 };
+const shown: ReadonlySet<Question["kind"]> = new Set(["answered", "abandoned"]);
 const minimumHeapBytes = 8 * 1024 * 1024; // no process of Node has less
 
 /** What makes a scan without traces worth nothing: questions that were not asked, memory that was not read. */
@@ -114,15 +120,15 @@ function findFaults(
   const faults: string[] = [];
   for (const { question, outcome, text } of endings) {
     const { name, kind, answered } = question;
-    // Random words can look like what must not be said.
-    const filtered = kind === "answered" && outcome === "content_filter";
-    if (!expected[kind].test(outcome) && !filtered) faults.push(`${name}: ended as ${outcome}`);
-    const shows = engine === "model server" && (kind === "answered" || kind === "abandoned") && !filtered;
+    // Random words can look like what must not be said, and a busy machine may lose a session.
+    const isExcused = shown.has(kind) && /^(content_filter|session-lost\b.*)$/.test(outcome);
+    if (!expected[kind].test(outcome) && !isExcused) faults.push(`${name}: ended as ${outcome}`);
+    const shows = engine === "model server" && shown.has(kind) && !isExcused;
     if (shows && !text.includes(answered)) faults.push(`${name}: its canary did not come back`);
   }
   const ordinary = endings.filter(({ question }) => question.kind === "answered");
-  const whole = ordinary.filter(({ outcome }) => outcome !== "content_filter");
-  if (2 * whole.length < ordinary.length) faults.push("most questions were filtered");
+  const whole = ordinary.filter(({ outcome }) => expected.answered.test(outcome));
+  if (2 * whole.length < ordinary.length) faults.push("few questions were answered");
   for (const { name, pid } of parts) {
     if (!processes.some((one) => one.pid === pid)) faults.push(`${name}: not scanned`);
   }

@@ -1,4 +1,5 @@
 // `npm run test:soak [-- REQUESTS]`: a thousand requests, fifty at once, with sealed processes killed all along.
+// Two thousand and more also show whether memory comes down to the same floor.
 import { describeSoak } from "./report.ts";
 import { runSoak } from "./soak.ts";
 

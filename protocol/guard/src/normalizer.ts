@@ -34,6 +34,8 @@ function latinOf(character: string): string {
 const maxWordLength = 64;
 const chunks = /\S+/g;
 const plainWord = /^[a-z]+$/;
+const spelled = /^[a-z0-9](?:[.,_*/~-][a-z0-9])+$/;
+const leetWord = /[a-z][0-9@$!]+[a-z]/g;
 const wordParts = /[^a-z0-9]+/;
 const letterParts = /[a-z0-9]+/g;
 
@@ -41,10 +43,12 @@ const letterParts = /[a-z0-9]+/g;
 export function readWords(folded: string, isKnown: IsKnown): string[] {
   const words: string[] = [];
   const spaced = new SpacedLetters(words, isKnown);
+  const isLeet = (folded.match(leetWord) ?? []).length > 1;
   let end = 0;
-  for (const { 0: chunk, index } of folded.matchAll(chunks)) {
+  for (const { 0: found, index } of folded.matchAll(chunks)) {
     const gap = index - end;
-    end = index + chunk.length;
+    end = index + found.length;
+    const chunk = isLeet ? readFigures(found, isKnown) : found;
     if (spaced.take(chunk, gap)) continue;
     spaced.flush();
     readChunk(chunk, isKnown, words);
@@ -53,9 +57,16 @@ export function readWords(folded: string, isKnown: IsKnown): string[] {
   return words;
 }
 
+// Among words in leetspeak, figures and symbols are letters wherever they stand.
+function readFigures(chunk: string, isKnown: IsKnown): string {
+  if (chunk.length > maxWordLength || !/^[0-9@$!]/.test(chunk)) return chunk;
+  const plain = translate(chunk.replace(/[.,:;?]$/, ""));
+  return plainWord.test(plain) && (isKnown(plain) || /[a-z]/.test(chunk)) ? plain : chunk;
+}
+
 /** The words of one chunk of folded text that holds no white space. */
 export function readChunk(chunk: string, isKnown: IsKnown, words: string[]): void {
-  const trimmed = trim(chunk).replace(/['’](?=[a-z])/g, "");
+  const trimmed = trim(chunk).replace(/['’](?=[a-z0-9])/g, "");
   const whole = wordOf(trimmed, isKnown);
   const parts = whole === undefined ? trimmed.split(wordParts) : [whole];
   for (const part of parts) if (part !== "") readWord(wordOf(part, isKnown) ?? part, isKnown, words);
@@ -77,17 +88,15 @@ function trim(chunk: string): string {
 function readWord(word: string, isKnown: IsKnown, words: string[]): void {
   if (word.length <= 3 || isKnown(word)) {
     words.push(word);
-  } else if (word.length > maxWordLength) {
-    for (let start = 0; start < word.length; start += maxWordLength) {
-      words.push(...splitWords(word.slice(start, start + maxWordLength), isKnown));
-    }
+  } else if (word.length > maxWordLength && !plainWord.test(word)) {
+    words.push(word.slice(0, maxWordLength)); // a digest, a key, a picture
   } else {
     const single = word.replace(/(.)\1{2,}/g, "$1$1");
     const candidates = [single, single.replace(/(.)\1/g, "$1")];
     const known = single === word ? undefined : candidates.find(isKnown);
     if (known !== undefined) words.push(known);
-    else if (word.length >= 8) words.push(...splitWords(word, isKnown));
-    else words.push(word);
+    else if (word.length < 8) words.push(word);
+    else for (const part of splitWords(word, isKnown)) words.push(part);
   }
 }
 
@@ -116,7 +125,7 @@ function plainOf(chunk: string, isKnown: IsKnown): string | undefined {
   if (isKnown(chunk)) return chunk;
   const joined = (chunk.match(letterParts) ?? []).join("");
   const parts = chunk.split(wordParts).filter((part) => part !== "");
-  if (parts.length > 2 && parts.every((part) => part.length === 1)) return joined;
+  if (spelled.test(chunk) && (parts.length > 2 || isKnown(joined))) return joined;
   if (plainWord.test(joined) && parts.length > 1) {
     if (isKnown(joined) && !parts.every(isKnown)) return joined;
     const masked = unmask(chunk, isKnown);

@@ -4,11 +4,12 @@
 export type IsKnown = (word: string) => boolean;
 
 const longestWord = 18;
+const shortestRun = 18;
 const costOfWord = 1;
-const costOfShortWord = 1.4; // one or two letters
+const costOfShortWord = 1.3; // one or two letters
 const costOfLetter = 1.7; // that belongs to no known word
 
-/** The cheapest way to read letters as words; at most 64 letters, or time would not be linear. */
+/** The cheapest way to read letters as words, or the letters as they are when they hardly are words. */
 export function splitWords(letters: string, isKnown: IsKnown): string[] {
   const cost: number[] = [0];
   const from: number[] = [0];
@@ -20,7 +21,7 @@ export function splitWords(letters: string, isKnown: IsKnown): string[] {
       const isWord = word.length === 1 ? word === "a" || word === "i" : isKnown(word);
       if (!isWord) continue;
       const total = (cost[begin] ?? 0) + (word.length < 3 ? costOfShortWord : costOfWord);
-      if (total < best) {
+      if (total <= best) {
         best = total;
         start = begin;
       }
@@ -31,16 +32,25 @@ export function splitWords(letters: string, isKnown: IsKnown): string[] {
   return readBack(letters, from, isKnown);
 }
 
-// Text that mostly is not words stays as it is: pieces of a name must not become words.
+// A long run may hold words that nobody has seen; a short one is a name unless every part of it is a word.
 function readBack(letters: string, from: readonly number[], isKnown: IsKnown): string[] {
   const words: string[] = [];
-  let unknown = 0;
+  let stray = "";
+  let strays = 0;
   for (let end = letters.length; end > 0; end = from[end] ?? 0) {
     const word = letters.slice(from[end] ?? 0, end);
-    if (word.length === 1 && word !== "a" && word !== "i") unknown += 1;
-    words.unshift(word);
+    if (word.length > 1 ? isKnown(word) : word === "a" || word === "i") {
+      if (stray !== "") words.push(stray);
+      words.push(word);
+      stray = "";
+    } else {
+      stray = word + stray;
+      strays += word.length;
+    }
   }
-  const isRead =
-    unknown === 0 && words.length <= letters.length / 2.5 && words.every((w) => w.length < 3 || isKnown(w));
-  return isRead ? words : [letters];
+  if (stray !== "") words.push(stray);
+  const isRun = letters.length >= shortestRun;
+  const mostStrays = isRun ? letters.length * 0.4 : 0;
+  const mostWords = letters.length / (isRun ? 2 : 2.5);
+  return strays <= mostStrays && words.length <= mostWords ? words.reverse() : [letters];
 }

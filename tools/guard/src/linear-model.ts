@@ -60,6 +60,16 @@ export class LinearModel {
     }
   }
 
+  /** Adds a share of another model of the same shape. */
+  add(other: LinearModel, share: number): void {
+    for (let place = 0; place < this.#weights.length; place += 1) {
+      this.#weights[place] = (this.#weights[place] ?? 0) + share * (other.#weights[place] ?? 0);
+    }
+    for (let row = 0; row < this.rows; row += 1) {
+      this.#bias[row] = (this.#bias[row] ?? 0) + share * (other.#bias[row] ?? 0);
+    }
+  }
+
   /** The model with weights of eight bits; the few largest are cut. */
   quantise(): Head {
     const sizes = this.#weights

@@ -13,10 +13,10 @@ import {
   visitFeatures,
 } from "@sotto/guard/training";
 import { answerExamples } from "./answers.ts";
+import { augment, dropWords, windowsOf } from "./augmentation.ts";
 import type { Example } from "./examples.ts";
 import { type Features, LinearModel } from "./linear-model.ts";
-import { pick, type Random, seededRandom, shuffle } from "./random.ts";
-import { wrap } from "./wrappers.ts";
+import { type Random, seededRandom, shuffle } from "./random.ts";
 
 export type TrainingInput = {
   readonly questions: readonly Example[];
@@ -30,8 +30,7 @@ const answerBits = 16;
 const hazardBits = 15;
 const epochs = { harm: 10, answer: 5, hazards: 6 } as const;
 const decay = 5e-4;
-const windowLengths = [20, 40, 60] as const;
-const windowTries = 5;
+const harmModels = 3;
 
 /** Trains all heads; the same input gives the same classifier. */
 export function trainClassifier({ questions, answers, words, report }: TrainingInput): Classifier {
@@ -39,16 +38,25 @@ export function trainClassifier({ questions, answers, words, report }: TrainingI
   const vocabulary = vocabularyOf([...questions, ...answers]);
   const reader = new TextReader(lexicon, new Set(vocabulary));
   report(`${questions.length} questions, ${answers.length} answers, ${vocabulary.length} words`);
-  const harmless = questions.filter(({ isHarmful }) => !isHarmful).map(({ text }) => text);
-  const harm = trainBinary("harm", reader, questions, {
-    bits: harmBits,
-    epochs: epochs.harm,
-    report,
-    augment: (example, random) => augment(example, harmless, random),
-  });
+  // Harmless answers are harmless prose, too, such as people paste into questions.
+  const texts = [...questions, ...answers.filter(({ isHarmful }) => !isHarmful)];
+  const harmless = texts.filter(({ isHarmful }) => !isHarmful).map(({ text }) => text);
+  // The mean of several models is steadier than any of them.
+  const harm = new LinearModel(harmBits, 1, decay);
+  for (let seed = 1; seed <= harmModels; seed += 1) {
+    const model = trainBinary(`harm, model ${seed} of ${harmModels}`, reader, texts, {
+      bits: harmBits,
+      epochs: epochs.harm,
+      seed,
+      report,
+      augment: (example, random) => augment(example, harmless, random),
+    });
+    harm.add(model, 1 / harmModels);
+  }
   const answer = trainBinary("answer", reader, answerExamples(questions, answers), {
     bits: answerBits,
     epochs: epochs.answer,
+    seed: 1,
     report,
     augment: ({ text }) => text,
   });
@@ -109,6 +117,7 @@ class TextReader {
 type BinaryOptions = {
   readonly bits: number;
   readonly epochs: number;
+  readonly seed: number;
   readonly report: (line: string) => void;
   readonly augment: (example: Example, random: Random) => string;
 };
@@ -117,9 +126,9 @@ function trainBinary(
   name: string,
   reader: TextReader,
   examples: readonly Example[],
-  { bits, epochs, report, augment }: BinaryOptions,
+  { bits, epochs, seed, report, augment }: BinaryOptions,
 ): LinearModel {
-  const random = seededRandom(1);
+  const random = seededRandom(seed);
   const model = new LinearModel(bits, 1, decay);
   const harmful = examples.filter(({ isHarmful }) => isHarmful).length;
   const weights = {
@@ -176,49 +185,4 @@ function trainHazards(
     );
   }
   return model;
-}
-
-// Long text is judged in windows, and every window of harmless text is harmless: the one that looks worst is learnt.
-function windowsOf(words: readonly string[], random: Random): (readonly string[])[] {
-  const shortest = windowLengths[0];
-  if (words.length <= shortest) return [words];
-  return Array.from({ length: windowTries }, () => {
-    const length = pick(windowLengths, random);
-    const start = Math.floor(random() * Math.max(1, words.length - length + 1));
-    return words.slice(start, start + length);
-  });
-}
-
-function augment({ text, isHarmful }: Example, harmless: readonly string[], random: Random): string {
-  const kind = random();
-  if (kind < 0.2) return wrap(text, random);
-  if (kind < 0.28) return misspell(text, random);
-  if (kind < 0.43) return among(text, harmless, isHarmful ? 1 : 1 + Math.floor(random() * 4), random);
-  return text;
-}
-
-// Long text: with harmless neighbours, before or behind.
-function among(text: string, harmless: readonly string[], count: number, random: Random): string {
-  let long = text;
-  for (let index = 0; index < count; index += 1) {
-    const other = pick(harmless, random).slice(0, 300);
-    long = random() < 0.5 ? `${long} ${other}` : `${other} ${long}`;
-  }
-  return long;
-}
-
-function misspell(text: string, random: Random): string {
-  return text.replace(/\b\w{5,}\b/g, (word) => {
-    if (random() > 0.3) return word;
-    const at = 1 + Math.floor(random() * (word.length - 2));
-    return pick([0, 1, 2], random) === 0
-      ? word.slice(0, at) + word.slice(at + 1)
-      : word.slice(0, at) + word.charAt(at + 1) + word.charAt(at) + word.slice(at + 2);
-  });
-}
-
-// A text should be judged by more than one of its words.
-function dropWords(words: readonly string[], random: Random): readonly string[] {
-  if (words.length < 5 || random() < 0.6) return words;
-  return words.filter(() => random() > 0.1);
 }

@@ -263,6 +263,7 @@ test("5: a question that is none is refused without being quoted, and so are set
 });
 
 let stage: Stage;
+let closeStage = async (): Promise<void> => {};
 const endings = { refuse: "refuse", break: "break" } as const;
 const model = await openModelServer((text) => ({
   pieces: [`The cat is called ${canaries.answer}. `, "It sleeps."],
@@ -271,9 +272,10 @@ const model = await openModelServer((text) => ({
 
 before(async () => {
   stage = await openStage(model.url);
+  closeStage = stage.close;
 });
 after(async () => {
-  await stage.close();
+  await closeStage();
   model.close();
 });
 

@@ -49,7 +49,6 @@ export const rules: Readonly<Record<string, Rule>> = {
 export const thirdParty: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   base: { "@noble/hashes": "SHA-2 that is synchronous in browsers" },
   wire: { hpke: "HPKE, reviewed, the same in Node and browsers" },
-  guard: { zod: "the policy file" },
   attestation: { zod: "trust settings" },
   attester: { zod: "the release file" },
   sdk: { zod: "outside input" },

@@ -4,6 +4,7 @@ export * from "./coded-error.ts";
 export * from "./der.ts";
 export * from "./digest.ts";
 export * from "./encoding.ts";
+export * from "./fields.ts";
 export * from "./message-body.ts";
 export * from "./pem.ts";
 export * from "./reader.ts";

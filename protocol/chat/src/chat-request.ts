@@ -1,6 +1,5 @@
 // The OpenAI-shaped question that Sotto accepts: text only, stateless, bounded.
-import { CodedError, decodeUtf8, EncodingError } from "@sotto/base";
-import { type Fields, isObject, readFields } from "./fields.ts";
+import { CodedError, decodeUtf8, EncodingError, type Fields, isObject, readFields } from "@sotto/base";
 
 export type ChatErrorCode = "malformed" | "too-large" | "text-only" | "unsupported-parameter";
 

@@ -1,7 +1,7 @@
 // One event of a streamed answer, as servers of the OpenAI API write it.
+import { type Fields, readFields } from "@sotto/base";
 import { ChatError } from "./chat-request.ts";
 import type { CompletionHead, FinishReason, Usage } from "./completion.ts";
-import { type Fields, readFields } from "./fields.ts";
 
 /** What an event says, as far as anything here needs it; `failed` is an event that says the answer broke off. */
 export type CompletionChunk = {

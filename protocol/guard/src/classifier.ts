@@ -75,9 +75,10 @@ function readVocabulary(reader: ByteReader): Uint32Array {
   const count = reader.u32();
   if (count > maxVocabulary || count * 4 !== reader.remaining) throw malformed();
   const vocabulary = new Uint32Array(count);
+  const view = new DataView(reader.rest().buffer);
   let last = -1;
   for (let index = 0; index < count; index += 1) {
-    const hash = reader.u32();
+    const hash = view.getUint32(4 * index);
     if (hash <= last) throw malformed();
     vocabulary[index] = hash;
     last = hash;

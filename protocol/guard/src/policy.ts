@@ -1,8 +1,15 @@
 // The policy: hazards with their rules, thresholds and wording, and the classes of words that rules and classifier share.
 // The file is canonical JSON (RFC 8785, integers only) in which white space outside strings is free, so that
 // people can read it and no key can stand in it twice.
-import { decodeUtf8, EncodingError, encodeUtf8, parseCanonicalJson } from "@sotto/base";
-import { z } from "zod";
+import {
+  decodeUtf8,
+  EncodingError,
+  encodeUtf8,
+  type Fields,
+  isObject,
+  parseCanonicalJson,
+  readFields,
+} from "@sotto/base";
 import { GuardError } from "./guard-error.ts";
 import { type PatternElement, parsePattern } from "./pattern.ts";
 import { type HazardId, hazardIds } from "./verdict.ts";
@@ -31,63 +38,85 @@ export type Policy = {
 
 const maxPolicyBytes = 256 * 1024;
 
-const pattern = z.string().min(1).max(400);
-const rule = z.strictObject({
-  unless: z.array(pattern).max(200).optional(),
-  when: z.array(pattern).min(1).max(200),
-});
-const perMille = z.number().int().min(1).max(999);
-const hazard = z.strictObject({
-  answerRules: z.array(rule).max(100),
-  id: z.enum(hazardIds),
-  name: z.string().min(1).max(100),
-  refusal: z.string().min(1).max(2000),
-  rules: z.array(rule).max(100),
-  threshold: perMille,
-});
 const phrase = /^[a-z0-9]+(?:_[a-z0-9]+){0,3}$/;
-const schema = z.strictObject({
-  answerThreshold: perMille,
-  hazards: z.array(hazard).length(hazardIds.length),
-  version: z.number().int().min(1).max(1_000_000),
-  words: z.record(
-    z
-      .string()
-      .regex(/^[a-z]+(?:-[a-z]+)*$/)
-      .max(40),
-    z.string().min(1).max(8000),
-  ),
-});
+const className = /^[a-z]+(?:-[a-z]+)*$/;
+const maxPattern = 400;
+const maxPatterns = 200;
+const maxRules = 100;
 
 /** Reads a policy of at most 256 KiB; throws `GuardError`. */
 export function parsePolicy(bytes: Uint8Array): Policy {
   if (bytes.length > maxPolicyBytes) throw new GuardError("policy-too-large", "policy: larger than 256 KiB");
-  const checked = schema.safeParse(parseSpacedJson(bytes));
-  if (!checked.success) throw new GuardError("policy-malformed", "policy: not as its schema has it");
-  const { version, answerThreshold, hazards, words } = checked.data;
-  if (hazards.some(({ id }, index) => id !== hazardIds[index])) {
-    throw new GuardError("policy-malformed", "policy: hazards are not in their order");
-  }
-  const lists = Object.fromEntries(Object.entries(words).map(([name, text]) => [name, parseWords(text)]));
-  const classes = new Set(Object.keys(lists));
-  const readRules = (rules: readonly z.infer<typeof rule>[]): Rule[] =>
-    rules.map(({ when, unless }) => ({
-      when: when.map((text) => parsePattern(text, classes)),
-      unless: (unless ?? []).map((text) => parsePattern(text, classes)),
-    }));
+  const fields = readMembers(parseSpacedJson(bytes), ["answerThreshold", "hazards", "version", "words"]);
+  const words = readWords(fields.values.words);
+  const classes = new Set(Object.keys(words));
+  const hazards = need(fields.list("hazards", hazardIds.length));
+  if (hazards.length !== hazardIds.length) throw malformed();
   return {
-    version,
-    answerThreshold: answerThreshold / 1000,
-    words: lists,
-    hazards: hazards.map((given) => ({
-      id: given.id,
-      name: given.name,
-      refusal: given.refusal,
-      threshold: given.threshold / 1000,
-      rules: readRules(given.rules),
-      answerRules: readRules(given.answerRules),
-    })),
+    version: need(fields.integer("version", 1, 1_000_000)),
+    answerThreshold: readThreshold(fields, "answerThreshold"),
+    words,
+    hazards: hazards.map((value, index) => readHazard(value, hazardIds[index], classes)),
   };
+}
+
+// Hazards stand in their order, so that a row of the classifier is one of them.
+function readHazard(value: unknown, id: HazardId | undefined, classes: ReadonlySet<string>): Hazard {
+  const members = ["answerRules", "id", "name", "refusal", "rules", "threshold"];
+  const fields = readMembers(value, members);
+  if (id === undefined || fields.values.id !== id) throw malformed();
+  return {
+    id,
+    name: need(fields.text("name", 1, 100)),
+    refusal: need(fields.text("refusal", 1, 2000)),
+    threshold: readThreshold(fields, "threshold"),
+    rules: need(fields.list("rules", maxRules)).map((rule) => readRule(rule, classes)),
+    answerRules: need(fields.list("answerRules", maxRules)).map((rule) => readRule(rule, classes)),
+  };
+}
+
+function readRule(value: unknown, classes: ReadonlySet<string>): Rule {
+  const fields = readMembers(value, ["when", "unless"]);
+  const readPatterns = (list: readonly unknown[]): Rule["when"] =>
+    list.map((text) => {
+      if (typeof text !== "string" || text === "" || text.length > maxPattern) throw malformed();
+      return parsePattern(text, classes);
+    });
+  const when = readPatterns(need(fields.list("when", maxPatterns)));
+  if (when.length === 0) throw malformed();
+  const unless = "unless" in fields.values ? need(fields.list("unless", maxPatterns)) : [];
+  return { when, unless: readPatterns(unless) };
+}
+
+function readWords(value: unknown): Policy["words"] {
+  if (!isObject(value)) throw malformed();
+  return Object.fromEntries(
+    Object.entries(value).map(([name, text]) => {
+      if (!className.test(name) || name.length > 40) throw malformed();
+      if (typeof text !== "string" || text === "" || text.length > 8000) throw malformed();
+      return [name, parseWords(text)];
+    }),
+  );
+}
+
+/** In thousandths in the file. */
+function readThreshold(fields: Fields, name: string): number {
+  return need(fields.integer(name, 1, 999)) / 1000;
+}
+
+function readMembers(value: unknown, names: readonly string[]): Fields {
+  const fields = readFields(value, malformed);
+  if (!Object.keys(fields.values).every((name) => names.includes(name))) throw malformed();
+  return fields;
+}
+
+function need<Value>(value: Value | undefined): Value {
+  if (value === undefined) throw malformed();
+  return value;
+}
+
+function malformed(): GuardError {
+  return new GuardError("policy-malformed", "policy: not in its form");
 }
 
 function parseWords(text: string): string[] {

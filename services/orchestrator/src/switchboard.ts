@@ -17,12 +17,17 @@ import type { SessionProcess } from "./session-process.ts";
 /** Limits of the switchboard; times in milliseconds. */
 export type SwitchboardLimits = {
   readonly maxBodyBytes: number;
+  /** What a session's client may send in all. */
+  readonly maxSessionBytes: number;
   readonly idleMs: number;
   readonly lifetimeMs: number;
 };
 
+const maxBodyBytes = 1024 * 1024 + 64 * 1024; // the largest request, with its TLS records
+
 export const defaultSwitchboardLimits: SwitchboardLimits = {
-  maxBodyBytes: 1024 * 1024 + 64 * 1024, // the largest request, with its TLS records
+  maxBodyBytes,
+  maxSessionBytes: maxBodyBytes + 64 * 1024, // one request, and the handshake before it
   idleMs: 120_000,
   lifetimeMs: 600_000,
 };
@@ -53,6 +58,7 @@ type Session = {
   /** Ends it at once, however long its process takes to be gone. */
   readonly drop: () => void;
   usedAt: number;
+  receivedBytes: number;
 };
 
 const retryAfterMs = 1000;
@@ -75,7 +81,7 @@ export function createSwitchboard(dependencies: SwitchboardDependencies): Switch
     }
   }, sweepMs).unref();
 
-  const open = (process: SessionProcess): { handle: string; session: Session } => {
+  const open = (process: SessionProcess, receivedBytes: number): { handle: string; session: Session } => {
     const handle = encodeHex(random(16));
     const carrier = new FlightCarrier();
     const now = clock();
@@ -84,7 +90,8 @@ export function createSwitchboard(dependencies: SwitchboardDependencies): Switch
       carrier.abort();
       process.kill();
     };
-    const session: Session = { process, carrier, expiresAt: now + limits.lifetimeMs, drop, usedAt: now };
+    const expiresAt = now + limits.lifetimeMs;
+    const session: Session = { process, carrier, expiresAt, drop, usedAt: now, receivedBytes };
     let outcome: Outcome | undefined;
     let attested = false;
     sessions.set(handle, session);
@@ -125,7 +132,7 @@ export function createSwitchboard(dependencies: SwitchboardDependencies): Switch
       process.kill();
       return problem(503, "inference-off");
     }
-    const { handle, session } = open(process);
+    const { handle, session } = open(process, body.length);
     return exchange(session, body, { "sotto-session": handle });
   };
 
@@ -141,6 +148,11 @@ export function createSwitchboard(dependencies: SwitchboardDependencies): Switch
     const session = sessions.get(known);
     if (session === undefined) return problem(404, "unknown-session");
     if (!dependencies.isOpen()) return problem(503, "inference-off");
+    session.receivedBytes += body.length;
+    if (session.receivedBytes > limits.maxSessionBytes) {
+      session.drop();
+      return problem(413, "too-large");
+    }
     session.usedAt = clock();
     return exchange(session, body, {});
   };

@@ -172,6 +172,36 @@ test("what is too large or too much is refused, and the sessions that are there 
   close();
 });
 
+test("a session that sends more in all than one request and its handshake is dropped, and no other", async () => {
+  const { post, board, begin, outcomes, close } = open({
+    limited: { maxBodyBytes: 60, maxSessionBytes: 100 },
+  });
+  const other = await begin();
+  const { path, child, response } = await begin();
+  const first = encodeUtf8("in").length;
+  const next = async (length: number): Promise<Response> => post(path, new Uint8Array(length));
+  const allowed = [await next(60), await next(0), await next(100 - 60 - first)];
+  assert.deepEqual(
+    allowed.map(({ status }) => status),
+    [200, 200, 200],
+    "exactly as much as it may",
+  );
+  assert.ok(!child.wasKilled());
+  assert.deepEqual(await codeOf(await next(1)), [413, "too-large"]);
+  assert.ok(child.wasKilled());
+  assert.equal(await response.text(), "", "an exchange before the one that was cut");
+  await assert.rejects(async () => allowed.at(-1)?.text(), "what was under way does not look whole");
+  assert.deepEqual(await codeOf(await next(1)), [404, "unknown-session"]);
+  assert.deepEqual([board.sessionCount(), outcomes], [1, ["failed"]]);
+  assert.equal((await post(other.path)).status, 200, "the other has its own count");
+  close();
+});
+
+test("the largest request fits into a session, with its handshake", () => {
+  const { maxBodyBytes, maxSessionBytes } = defaultSwitchboardLimits;
+  assert.equal(maxSessionBytes, maxBodyBytes + 64 * 1024);
+});
+
 test("a session that idles or outlives its time is cut", async (context) => {
   context.mock.timers.enable({ apis: ["setInterval"] });
   const { post, begin, state, board, close } = open({ limited: { idleMs: 100, lifetimeMs: 1000 } });

@@ -69,6 +69,12 @@ export class ByteReader {
     return new Uint8Array(this.#bytes.subarray(start, start + length));
   }
 
+  /** The next `length` bytes themselves, for what is too large to copy; later changes show in both. */
+  view(length: number): Uint8Array {
+    const start = this.#advance(length);
+    return this.#bytes.subarray(start, start + length);
+  }
+
   /** A copy of everything left. */
   rest(): Bytes {
     return this.bytes(this.remaining);

@@ -65,17 +65,18 @@ function readHead(reader: ByteReader, wantedRows: number): Head {
   const rows = reader.u8();
   const scale = reader.u32();
   if (bits > maxBits || rows !== wantedRows || scale === 0) throw malformed();
-  const weights = reader.bytes(rows * 2 ** bits);
+  const { buffer, byteOffset, byteLength } = reader.view(rows * 2 ** bits);
   const bias: number[] = [];
   for (let row = 0; row < rows; row += 1) bias.push((reader.u32() - biasOrigin) / 1000);
-  return { bits, rows, scale: scale / 1e6, weights: new Int8Array(weights.buffer), bias };
+  return { bits, rows, scale: scale / 1e6, weights: new Int8Array(buffer, byteOffset, byteLength), bias };
 }
 
 function readVocabulary(reader: ByteReader): Uint32Array {
   const count = reader.u32();
   if (count > maxVocabulary || count * 4 !== reader.remaining) throw malformed();
   const vocabulary = new Uint32Array(count);
-  const view = new DataView(reader.rest().buffer);
+  const { buffer, byteOffset, byteLength } = reader.view(reader.remaining);
+  const view = new DataView(buffer, byteOffset, byteLength);
   let last = -1;
   for (let index = 0; index < count; index += 1) {
     const hash = view.getUint32(4 * index);

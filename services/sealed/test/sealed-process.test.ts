@@ -222,11 +222,12 @@ test("one that floods is held back by who does not read, and takes no memory her
   });
   const before = process.memoryUsage().arrayBuffers;
   child.send(messageType.assign);
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  // What was on its way when it was asked to wait still comes, and then nothing more.
+  await new Promise((resolve) => setTimeout(resolve, 800));
   const early = pieces;
   await new Promise((resolve) => setTimeout(resolve, 200));
   assert.equal(pieces, early, "it waits");
-  assert.ok(pieces <= 4, `${pieces} pieces`);
+  assert.ok(pieces >= 1 && pieces <= 4, `${pieces} pieces`);
   child.resume();
   child.handle({ bytes: () => true });
   await new Promise((resolve) => setTimeout(resolve, 300));

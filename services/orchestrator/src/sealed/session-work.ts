@@ -51,8 +51,8 @@ export function createSessionWork(
       // Checked against its schema by the process that started this one, before it started any.
       const config: MeasuredConfig = JSON.parse(readFileSync(paths.config, "utf8"));
       const guard = openGuard({
-        policy: new Uint8Array(readFileSync(paths.policy)),
-        classifier: new Uint8Array(readFileSync(paths.classifier)),
+        policy: readFileSync(paths.policy),
+        classifier: readFileSync(paths.classifier),
       });
       await rehearse(guard);
       const policy = createPolicy(config);

@@ -2,8 +2,9 @@
 // reader gets never holds the word that completes something harmful. What is held back is the word being written.
 import { decipherWord, decodeRuns, wordCiphers } from "./encoded-text.ts";
 import type { GuardParts } from "./guard-parts.ts";
+import { endOfWords } from "./held-words.ts";
 import type { Token } from "./lexicon.ts";
-import { foldText, readWords } from "./normalizer.ts";
+import { countLeetWords, foldText, readWords } from "./normalizer.ts";
 import { RuleMatcher } from "./rule-matcher.ts";
 import type { GuardMessage, Refusal, Verdict } from "./verdict.ts";
 import { likelyHazard, WindowScorer } from "./window.ts";
@@ -11,8 +12,6 @@ import { likelyHazard, WindowScorer } from "./window.ts";
 /** A piece of an answer that may leave, and the refusal that ends the answer when there is one. */
 export type Watched = { readonly release: string; readonly refused?: Refusal };
 
-const maxHeld = 1024; // characters without white space, so that what they encode is seen whole
-const maxLetters = 64; // of a word that is spelled out letter by letter
 const window = 32;
 const leastTokens = 5;
 
@@ -21,6 +20,7 @@ export class AnswerWatch {
   readonly #parts: GuardParts;
   readonly #tracks: readonly Track[];
   #held = "";
+  #leetWords = 0;
   #refused: Refusal | undefined;
 
   constructor(parts: GuardParts, _messages: readonly GuardMessage[]) {
@@ -32,7 +32,7 @@ export class AnswerWatch {
   push(piece: string): Watched {
     if (this.#refused !== undefined) return { release: "", refused: this.#refused };
     this.#held += piece;
-    return this.#release(this.#held.length > maxHeld ? this.#held.length : endOfWords(this.#held));
+    return this.#release(endOfWords(this.#held));
   }
 
   /** Gives the rest of the answer. */
@@ -53,7 +53,9 @@ export class AnswerWatch {
 
   #judge(text: string): Refusal | undefined {
     const { isKnown } = this.#parts;
-    const words = readWords(foldText(text), isKnown);
+    const folded = foldText(text);
+    this.#leetWords += countLeetWords(folded);
+    const words = readWords(folded, isKnown, this.#leetWords);
     for (const decoded of decodeRuns(text, isKnown)) {
       const track = new Track(this.#parts);
       for (const word of readWords(foldText(decoded), isKnown)) {
@@ -114,12 +116,4 @@ export function judgeAnswer(parts: GuardParts, text: string, messages: readonly 
   const watch = new AnswerWatch(parts, messages);
   const refused = watch.push(text).refused ?? watch.finish().refused;
   return refused ?? { decision: "allow" };
-}
-
-// Where the last whole word ends. Letters that stand alone may be a word that is spelled out: they wait for its end.
-function endOfWords(text: string): number {
-  let end = text.length;
-  while (end > 0 && !/\s/.test(text.charAt(end - 1))) end -= 1;
-  const spelled = /(?:^|\s)((?:[^\s]\s+){2,})$/.exec(text.slice(Math.max(0, end - maxLetters), end));
-  return spelled === null ? end : end - (spelled[1]?.length ?? 0);
 }

@@ -39,11 +39,20 @@ const leetWord = /[a-z][0-9@$!]+[a-z]/g;
 const wordParts = /[^a-z0-9]+/;
 const letterParts = /[a-z0-9]+/g;
 
-/** The words of folded text. */
-export function readWords(folded: string, isKnown: IsKnown): string[] {
+/** The number of places in folded text where a figure stands between letters. */
+export function countLeetWords(folded: string): number {
+  return folded.match(leetWord)?.length ?? 0;
+}
+
+/** The words of folded text; `leetWords` counts those of a text that it is only a piece of. */
+export function readWords(
+  folded: string,
+  isKnown: IsKnown,
+  leetWords: number = countLeetWords(folded),
+): string[] {
   const words: string[] = [];
   const spaced = new SpacedLetters(words, isKnown);
-  const isLeet = (folded.match(leetWord) ?? []).length > 1;
+  const isLeet = leetWords > 1;
   let end = 0;
   for (const { 0: found, index } of folded.matchAll(chunks)) {
     const gap = index - end;

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { type SandboxLayer, serializeSandboxLayers } from "@sotto/attestation";
 import { bundleSealed } from "@sotto/bundle";
+import { classifierUrl, policyUrl } from "@sotto/guard";
 import { ConfigError } from "@sotto/kit";
 import { findSandboxTools } from "@sotto/sealed";
 import {
@@ -131,6 +133,42 @@ test("a configuration that is not wholly understood is refused", async () => {
     ["a predictor without a port", {}, { SOTTO_PREDICTORS: "127.0.0.1" }],
     ["a port that is none", {}, { SOTTO_PORT: "x" }],
     ["no file", {}, { SOTTO_CONFIG: "/absent" }],
+  ];
+  for (const [name, given, env] of refused) await assert.rejects(load(given, env), ConfigError, name);
+});
+
+test("a guard model and the addresses of its nodes go together: one without the other does not start", async () => {
+  const guard = {
+    policy: digestOf(fileURLToPath(policyUrl)),
+    classifier: digestOf(fileURLToPath(classifierUrl)),
+  };
+  const load = async (model: unknown, env: Env = {}) => {
+    const given = model === undefined ? { guard } : { guard: { ...guard, model } };
+    return loadConfig(await environmentOf("orchestrator", await configOf("orchestrator", given), env));
+  };
+  const model = { timeoutMs: 20_000 };
+  const { guards, measured } = await load(model, { SOTTO_GUARDS: "127.0.0.1:1,guard-2.internal:65535" });
+  assert.deepEqual(guards, [
+    { host: "127.0.0.1", port: 1 },
+    { host: "guard-2.internal", port: 65535 },
+  ]);
+  assert.deepEqual(measured.guard.model, model);
+  assert.equal((await load(undefined)).guards, undefined);
+  const nodes = { SOTTO_GUARDS: "127.0.0.1:1" };
+  const refused: [string, unknown, Env?][] = [
+    ["a guard model without a node", model],
+    ["a node without a guard model", undefined, nodes],
+    ["nodes that are none", model, { SOTTO_GUARDS: "" }],
+    ["a node that is a URL", model, { SOTTO_GUARDS: "http://127.0.0.1:1" }],
+    ["a node without a port", model, { SOTTO_GUARDS: "127.0.0.1" }],
+    ["a node with a comma after it", model, { SOTTO_GUARDS: "127.0.0.1:1," }],
+    ["no time to judge", { timeoutMs: 99 }, nodes],
+    ["more than a minute", { timeoutMs: 60_001 }, nodes],
+    ["time that is a part of a millisecond", { timeoutMs: 100.5 }, nodes],
+    ["time without a number", {}, nodes],
+    ["an unknown field", { ...model, optional: true }, nodes],
+    ["a switch", true, nodes],
+    ["null", null, nodes],
   ];
   for (const [name, given, env] of refused) await assert.rejects(load(given, env), ConfigError, name);
 });

@@ -16,6 +16,8 @@ export type ReadyStack = {
   readonly babbles: boolean;
   /** Name of the model that judges questions; undefined where none does. */
   readonly guard: string | undefined;
+  /** Whether sealed processes get namespaces of their own here. */
+  readonly namespaces: boolean;
   readonly state: string;
   readonly kept: boolean;
   readonly seconds: number;
@@ -54,6 +56,7 @@ export function createTerminalScreen(): Screen {
         `  Model      ${model}`,
         ...(stack.guard === undefined ? [] : [`  Guard      ${stack.guard} judges every question first`]),
         `  Hardware   ${paint(["bold", "yellow"], "SIMULATED")}: this shows how Sotto works, and protects nothing from this machine's owner`,
+        `  Sandbox    ${stack.namespaces ? "each request in a sealed process of its own" : `${paint("yellow", "INCOMPLETE")}: bubblewrap is not on this machine (apt-get install bubblewrap)`}`,
         `  State      ${stack.state}${stack.kept ? "" : " (deleted at the end)"}`,
         "",
         "Try, in another terminal:",

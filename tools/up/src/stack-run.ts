@@ -1,5 +1,6 @@
 // The life of a stack: up, watched, and down again with everything that belongs to it.
 import { createServer } from "node:net";
+import { findSandboxTools } from "@sotto/sealed";
 import { type UpOptions, UsageError } from "./options.ts";
 import { type Part, stopParts } from "./part.ts";
 import { createJsonScreen, createTerminalScreen } from "./screen.ts";
@@ -43,6 +44,7 @@ export async function runStack(options: UpOptions): Promise<number> {
         model: model.id,
         babbles: model.babbles,
         guard: guard?.id,
+        namespaces: findSandboxTools().bwrap !== undefined,
         state: state.path,
         kept: state.kept,
         seconds,

@@ -299,6 +299,27 @@ test("what the predictor refuses is passed on with its status and code", async (
   }
 });
 
+test("words of a predictor that are neither an answer nor a refusal it may give do not pass", async () => {
+  const cases: readonly [number, unknown][] = [
+    [400, { error: { code: "harmful words", message: "harmful words" } }],
+    [400, { error: { code: "engine-failed", message: "of another status" } }],
+    [418, { harmful: "words" }],
+    [201, "harmful words"],
+    [500, { error: null }],
+  ];
+  for (const [status, body] of cases) {
+    const predictor = createPredictor([encodeUtf8(JSON.stringify(body))], { status });
+    const { ask } = open({ predictor: predictor.session });
+    assert.equal(await codeOf(await ask(question("hello"))), "502 predictor-failed", String(status));
+  }
+  const error = openAiError("context-length-exceeded", 400, "harmful words");
+  const predictor = createPredictor([encodeUtf8(JSON.stringify(error))], { status: 400 });
+  const text = JSON.stringify(
+    await (await open({ predictor: predictor.session }).ask(question("hello"))).json(),
+  );
+  assert.ok(!text.includes("harmful words"));
+});
+
 test("text only, and only what is supported: nothing else comes to the guard or to the predictor", async () => {
   const predictor = unasked();
   const guard = createGuard({ judgeChat: () => assert.fail("judged") });

@@ -1,5 +1,5 @@
 // The guard over an answer: nothing leaves before it has been judged with all that came before it.
-import { type Bytes, concatBytes, decodeUtf8 } from "@sotto/base";
+import { type Bytes, concatBytes, decodeUtf8, readFields } from "@sotto/base";
 import {
   ChatError,
   type CompletionChunk,
@@ -110,6 +110,13 @@ async function* events(answer: ExchangeAnswer, { guard, messages, onRefusal }: A
 
 function brokenOff(): ChatError {
   return new ChatError("malformed", "answer: broke off");
+}
+
+/** The code of an error as the OpenAI API has it; throws where there is none. */
+export async function readErrorCode(answer: ExchangeAnswer): Promise<string | undefined> {
+  const malformed = (): Error => new TypeError("error is malformed");
+  const fields = readFields(JSON.parse(decodeUtf8(await readAll(answer.body))), malformed);
+  return fields.inner("error")?.text("code", 1, 64);
 }
 
 async function readAll(body: AsyncIterable<Bytes>): Promise<Bytes> {

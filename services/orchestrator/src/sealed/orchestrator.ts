@@ -22,7 +22,7 @@ import {
 } from "@sotto/exchange";
 import type { Guard, HazardId } from "@sotto/guard";
 import type { ClientSession } from "@sotto/ratls";
-import { eventStream, filterAnswer, filterStream } from "./answer-filter.ts";
+import { eventStream, filterAnswer, filterStream, readErrorCode } from "./answer-filter.ts";
 
 /** What is said in the place of an answer, and why: a hazard, or that the question could not be judged. */
 export type Declined = { readonly text: string; readonly category: HazardId | "unjudged" };
@@ -74,10 +74,23 @@ export function createOrchestrator(dependencies: OrchestratorDependencies): Requ
     } catch {
       return refuse(502, "predictor-failed");
     }
-    if (answer.status !== 200) return answer;
+    if (answer.status !== 200) return passRefusal(answer);
     const filter = { guard, messages: question.messages, onRefusal };
     return question.stream ? filterStream(answer, filter) : filterAnswer(answer, filter);
   };
+}
+
+// What a predictor may say besides an answer; its words are said here, so that none of a model's pass unjudged.
+const predictorRefusals: Readonly<Record<string, readonly [status: number, message: string]>> = {
+  "context-length-exceeded": [400, "question is longer than the context"],
+  "engine-failed": [502, "engine failed"],
+};
+
+async function passRefusal(answer: ExchangeAnswer): Promise<ExchangeAnswer> {
+  const code = await readErrorCode(answer).catch(() => undefined);
+  const known = code === undefined ? undefined : predictorRefusals[code];
+  if (code === undefined || known?.[0] !== answer.status) return refuse(502, "predictor-failed");
+  return refuse(known[0], code, known[1]);
 }
 
 function judge(guard: Guard, { messages }: ChatRequest): Declined | undefined {

@@ -14,7 +14,7 @@ export function decodeRuns(text: string, isKnown: IsKnown, depth = 0): string[] 
   const found: string[] = [];
   const bare = unveilText(text);
   const replace = (run: string, bytes: Uint8Array | undefined): string => {
-    const decoded = bytes === undefined ? undefined : textOf(bytes, isKnown);
+    const decoded = bytes === undefined ? undefined : textOf(bytes, isKnown, depth);
     if (decoded === undefined) return run;
     found.push(decoded);
     return ` ${decoded} `;
@@ -72,19 +72,24 @@ function decodeBinary(run: string): Uint8Array {
   return bytes;
 }
 
-function textOf(bytes: Uint8Array, isKnown: IsKnown): string | undefined {
+function textOf(bytes: Uint8Array, isKnown: IsKnown, depth: number): string | undefined {
   let strange = 0;
   for (const byte of bytes)
     if ((byte < 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) || byte > 0x7e) strange += 1;
   if (strange > bytes.length / 16) return undefined;
   let text = "";
   for (const byte of bytes) text += String.fromCharCode(byte);
-  return readsLikeText(text, isKnown) ? text : undefined;
+  // What was encoded twice reads like text only after the second time.
+  return readsLikeText(text, isKnown) || decodeRuns(text, isKnown, depth + 1).length > 0 ? text : undefined;
 }
 
 function readsLikeText(text: string, isKnown: IsKnown): boolean {
   const words: string[] = [];
   for (const chunk of text.toLowerCase().split(/\s+/)) readChunk(chunk, isKnown, words);
+  return areKnown(words, isKnown) || wordCiphers.some((cipher) => areKnown(words.map(cipher), isKnown));
+}
+
+function areKnown(words: readonly string[], isKnown: IsKnown): boolean {
   let letters = 0;
   let known = 0;
   for (const word of words) {

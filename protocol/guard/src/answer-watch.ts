@@ -13,6 +13,11 @@ import { likelyHazard, WindowScorer } from "./window.ts";
 export type Watched = { readonly release: string; readonly refused?: Refusal };
 
 const window = 32;
+// Harmless text before a harmful sentence must not outweigh it. What has fewer words must be surer.
+const windows = [
+  { length: 16, margin: 0.5 },
+  { length: window, margin: 0 },
+] as const;
 const leastTokens = 5;
 
 /** The filter of one answer; after a refusal it releases nothing more. */
@@ -87,7 +92,7 @@ class Track {
   constructor(parts: GuardParts) {
     this.#parts = parts;
     this.#matcher = new RuleMatcher(parts.answerRules, false);
-    this.#scorer = new WindowScorer(parts.classifier.answer, [{ length: window, margin: 0 }]);
+    this.#scorer = new WindowScorer(parts.classifier.answer, windows);
   }
 
   /** Whether enough words make sense in this reading only. */
@@ -102,9 +107,9 @@ class Track {
     if (isHidden) this.#hidden += 1;
     const met = this.#matcher.push(token);
     if (met !== undefined) return { decision: "refuse", hazard: met, layer: "rules", score: 1 };
-    this.#scorer.push(token);
+    const latest = this.#scorer.push(token);
     if (this.#scorer.position < leastTokens) return undefined;
-    const score = this.#scorer.last(window);
+    const score = Math.max(latest, this.#scorer.last(window));
     if (score < this.#parts.policy.answerThreshold) return undefined;
     const hazard = this.#parts.policy.hazards[likelyHazard(this.#parts.classifier, this.#recent)];
     return hazard && { decision: "refuse", hazard: hazard.id, layer: "classifier", score };

@@ -1,6 +1,6 @@
 // Text that hides in text: base64, hexadecimal and binary runs, rot13, and letters in reverse. What comes out counts only
 // when it reads like text, so that a picture's base64 or a digest is nothing.
-import { readChunk, unveilText } from "./normalizer.ts";
+import { foldText, readChunk, unveilText } from "./normalizer.ts";
 import type { IsKnown } from "./word-splitter.ts";
 
 const maxDepth = 2;
@@ -72,20 +72,19 @@ function decodeBinary(run: string): Uint8Array {
   return bytes;
 }
 
+const decoder = new TextDecoder();
+const strange = /(?![\t\n\r])[\p{Cc}\ufffd]/gu;
+
 function textOf(bytes: Uint8Array, isKnown: IsKnown, depth: number): string | undefined {
-  let strange = 0;
-  for (const byte of bytes)
-    if ((byte < 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) || byte > 0x7e) strange += 1;
-  if (strange > bytes.length / 16) return undefined;
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
+  const text = decoder.decode(bytes);
+  if ((text.match(strange)?.length ?? 0) > bytes.length / 16) return undefined;
   // What was encoded twice reads like text only after the second time.
   return readsLikeText(text, isKnown) || decodeRuns(text, isKnown, depth + 1).length > 0 ? text : undefined;
 }
 
 function readsLikeText(text: string, isKnown: IsKnown): boolean {
   const words: string[] = [];
-  for (const chunk of text.toLowerCase().split(/\s+/)) readChunk(chunk, isKnown, words);
+  for (const chunk of foldText(text).split(/\s+/)) readChunk(chunk, isKnown, words);
   return areKnown(words, isKnown) || wordCiphers.some((cipher) => areKnown(words.map(cipher), isKnown));
 }
 

@@ -3,13 +3,12 @@
 import { createAttester, openReleaseFile, releasedCode } from "@sotto/attester";
 import { systemRandom } from "@sotto/base";
 import { openCountedLog, openKillSwitch, runService, serve } from "@sotto/kit";
-import { createProcessPool, openCodeCache, requireLayers } from "@sotto/sealed";
+import { openSessionPool } from "@sotto/sealed";
 import { loadConfig } from "./config.ts";
 import { sessionSandbox, startSession } from "./session-process.ts";
 import { createSwitchboard } from "./switchboard.ts";
 
 const maxAgeMs = 100_000; // of a process that waits, and of the predictor session that it has verified
-const maxWaitMs = 10_000;
 
 const events = {
   "session-ended": { outcome: ["answered", "refused", "failed"] },
@@ -32,30 +31,23 @@ export function runOrchestrator({ requiresAllLayers }: { readonly requiresAllLay
       role: "orchestrator",
       clock: Date.now,
     });
-    const uncached = sessionSandbox(config);
-    const code = await openCodeCache(uncached);
-    const sandbox = { ...uncached, cache: code.path };
-    const start = async () => {
-      const { predictors, guards } = config;
-      const process = await startSession({ sandbox, predictors, guards, random: systemRandom });
-      if (requiresAllLayers) requireLayers(process);
-      const { obstacle } = process;
-      if (obstacle === "predictor-refused" || obstacle === "predictor-unreachable")
-        log.tell("predictor-missing", { why: obstacle });
-      if (obstacle === "guard-refused" || obstacle === "guard-unreachable")
-        log.tell("guard-missing", { why: obstacle });
-      return process;
-    };
-    // Nobody is let in before one process has come up: code or sandbox that does not work shows now.
-    const first = await start();
-    const processes = createProcessPool({
-      start,
-      first,
+    const { predictors, guards } = config;
+    const processes = await openSessionPool({
+      sandbox: sessionSandbox(config),
+      start: async (sandbox) => {
+        const process = await startSession({ sandbox, predictors, guards, random: systemRandom });
+        const { obstacle } = process;
+        if (obstacle === "predictor-refused" || obstacle === "predictor-unreachable")
+          log.tell("predictor-missing", { why: obstacle });
+        if (obstacle === "guard-refused" || obstacle === "guard-unreachable")
+          log.tell("guard-missing", { why: obstacle });
+        return process;
+      },
+      requiresAllLayers,
       clock: Date.now,
       minimumReady: measured.minimumReady,
       maximum: measured.maximumProcesses,
       maxAgeMs,
-      maxWaitMs,
       onStartFailure: () => log.tell("process-failed", {}),
     });
     const killSwitch = openKillSwitch(config.switchFile, (state) => {
@@ -77,7 +69,6 @@ export function runOrchestrator({ requiresAllLayers }: { readonly requiresAllLay
         killSwitch.close();
         switchboard.close();
         processes.close();
-        code.close();
         log.close();
         await server.close();
       },

@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { type Bytes, decodeUtf8, encodeUtf8 } from "@sotto/base";
 import { doneEvent, openAiError, SseParser } from "@sotto/chat";
 import OpenAI from "openai";
+import { asFetch } from "../../../protocol/exchange/test/exchange.ts";
 import { createOrchestrator, type OrchestratorDependencies } from "../src/sealed/orchestrator.ts";
-import { asFetch } from "./exchange.ts";
 import { createGuard, createPredictor, eventsOf, head, refusalText, wholeOf } from "./scripted.ts";
 
 const stream = { contentType: "text/event-stream; charset=utf-8" };

@@ -2,7 +2,7 @@
 // or is a server that only they talk to.
 import { createAttester, openReleaseFile, releasedCode } from "@sotto/attester";
 import { openCountedLog, openKillSwitch, runService } from "@sotto/kit";
-import { createProcessPool, openCodeCache, requireLayers } from "@sotto/sealed";
+import { openSessionPool } from "@sotto/sealed";
 import { loadConfig, type PredictorConfig } from "./config.ts";
 import { findEngineBuild } from "./engine-package.ts";
 import { verifyModelFile } from "./model-file.ts";
@@ -12,7 +12,6 @@ import { createTurnQueue } from "./turn-queue.ts";
 
 const attestMs = 60_000;
 const lifetimeMs = 600_000;
-const maxWaitMs = 10_000;
 const connectionsPerProcess = 4;
 // A model server gives up connections on which nothing is asked; the embedded engine waits for as long as it must.
 const maxAgeMs = { llama: 3_600_000, openai: 30_000 } as const;
@@ -30,24 +29,15 @@ export function runPredictor({ requiresAllLayers }: { readonly requiresAllLayers
     const { measured } = config;
     nameBuild(releasedCode(openReleaseFile(config.releaseFile)())); // throws where there is no release to show
     const log = openCountedLog(events, { atOnce: ["inference-switched"] });
-    const uncached = sessionSandbox(config, await openModel(config));
-    const code = await openCodeCache(uncached);
-    const sandbox = { ...uncached, cache: code.path };
-    const start = async () => {
-      const process = await startSession({ sandbox, engine: measured.engine });
-      if (requiresAllLayers) requireLayers(process);
-      return process;
-    };
-    // Nobody is let in before one process has come up: a model, code or sandbox that does not work shows now.
-    const first = await start();
-    const processes = createProcessPool({
-      start,
-      first,
+    const { engine } = measured;
+    const processes = await openSessionPool({
+      sandbox: sessionSandbox(config, await openModel(config)),
+      start: (sandbox) => startSession({ sandbox, engine }),
+      requiresAllLayers,
       clock: Date.now,
       minimumReady: measured.minimumReady,
       maximum: measured.maximumProcesses,
-      maxAgeMs: maxAgeMs[measured.engine.kind],
-      maxWaitMs,
+      maxAgeMs: maxAgeMs[engine.kind],
       onStartFailure: () => log.tell("process-failed", {}),
     });
     const attester = createAttester({
@@ -78,7 +68,6 @@ export function runPredictor({ requiresAllLayers }: { readonly requiresAllLayers
         killSwitch.close();
         await server.close();
         processes.close();
-        code.close();
         log.close();
       },
     };

@@ -3,9 +3,9 @@ import { test } from "node:test";
 import { encodeUtf8, systemRandom } from "@sotto/base";
 import { type ChatRequest, SseParser } from "@sotto/chat";
 import OpenAI from "openai";
+import { asFetch } from "../../../protocol/exchange/test/exchange.ts";
 import { type Engine, EngineError, type EngineEvent } from "../src/sealed/engines/engine.ts";
 import { createPredictor } from "../src/sealed/predictor.ts";
-import { asFetch } from "./exchange.ts";
 
 const usage = { promptTokens: 3, completionTokens: 2 };
 const end: EngineEvent = { type: "end", finishReason: "stop", usage };

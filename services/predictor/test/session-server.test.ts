@@ -290,17 +290,19 @@ test("while inference is off nobody is let in, and no process is taken", async (
 
 test("inference that goes off while a connection waits for its process ends both", async () => {
   const gate = Promise.withResolvers<void>();
+  const waits = Promise.withResolvers<void>();
   const child = createChild();
   const processes = {
     ...createChildPool(() => {}),
     take: async (): Promise<SessionProcess> => {
+      waits.resolve();
       await gate.promise;
       return child.process;
     },
   };
   const { port, state } = await open(() => {}, { processes });
   const socket = plain(port);
-  await soon();
+  await waits.promise;
   state.isOpen = false;
   gate.resolve();
   await closed(socket);

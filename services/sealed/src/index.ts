@@ -8,4 +8,5 @@ export * from "./sandbox-command.ts";
 export * from "./sandbox-probe.ts";
 export * from "./sealed-peer.ts";
 export * from "./sealed-process.ts";
+export * from "./session-pool.ts";
 export * from "./socket-link.ts";

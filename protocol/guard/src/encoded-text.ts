@@ -102,7 +102,7 @@ function areKnown(words: readonly string[], isKnown: IsKnown): boolean {
 export type WordCipher = (word: string) => string;
 
 /** Ciphers of words that are looked behind. */
-export const wordCiphers: readonly WordCipher[] = [rotate, reverse];
+export const wordCiphers: readonly WordCipher[] = [rotate, reverseLetters];
 
 function rotate(word: string): string {
   let plain = "";
@@ -113,7 +113,8 @@ function rotate(word: string): string {
   return plain;
 }
 
-function reverse(word: string): string {
+/** A word from its last letter to its first. */
+export function reverseLetters(word: string): string {
   let plain = "";
   for (let index = word.length - 1; index >= 0; index -= 1) plain += word.charAt(index);
   return plain;

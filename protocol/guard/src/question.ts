@@ -12,7 +12,7 @@ import { likelyHazard, WindowScorer } from "./window.ts";
 // they are, the surer they must be.
 const wholeLength = 60;
 const windows = [
-  { length: 20, margin: 2 },
+  { length: 20, margin: 1.5 },
   { length: 40, margin: 1.2 },
   { length: wholeLength, margin: 0.8 },
 ] as const;

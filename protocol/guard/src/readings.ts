@@ -1,5 +1,5 @@
 // All the ways to read a text: as it stands, and what is encoded in it.
-import { decipherWords, decodeRuns, wordCiphers } from "./encoded-text.ts";
+import { decipherWords, decodeRuns, reverseLetters, wordCiphers } from "./encoded-text.ts";
 import { foldText, readWords } from "./normalizer.ts";
 import type { IsKnown } from "./word-splitter.ts";
 
@@ -10,8 +10,10 @@ export function readingsOf(text: string, isKnown: IsKnown): string[][] {
     const readings = [words];
     for (const cipher of wordCiphers) {
       const plain = decipherWords(words, cipher, isKnown);
+      if (plain.length === 0) continue;
+      readings.push(plain);
       // Letters in reverse may mean words in reverse, too.
-      if (plain.length > 0) readings.push(plain, plain.toReversed());
+      if (cipher === reverseLetters) readings.push(plain.toReversed());
     }
     return readings;
   });

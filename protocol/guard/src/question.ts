@@ -12,9 +12,9 @@ import { likelyHazard, WindowScorer } from "./window.ts";
 // they are, the surer they must be.
 const wholeLength = 60;
 const windows = [
-  { length: 20, margin: 1.5 },
-  { length: 40, margin: 1.2 },
-  { length: wholeLength, margin: 0.8 },
+  { length: 20, margin: 1.3 },
+  { length: 40, margin: 1.4 },
+  { length: wholeLength, margin: 1.1 },
 ] as const;
 const allow: Verdict = { decision: "allow" };
 

@@ -5,7 +5,9 @@ import type { IsKnown } from "./word-splitter.ts";
 
 /** The words of every reading of a text; together at most a fixed multiple of its length. */
 export function readingsOf(text: string, isKnown: IsKnown): string[][] {
-  return [text, ...decodeRuns(text, isKnown)].flatMap((version) => {
+  const decoded = decodeRuns(text, isKnown);
+  // What was decoded stands there in its place as well: the letters of its code say nothing more.
+  return (decoded.length === 0 ? [text] : decoded).flatMap((version) => {
     const words = readWords(foldText(version), isKnown);
     const readings = [words];
     for (const cipher of wordCiphers) {

@@ -40,3 +40,11 @@ export function readExamples(folder: string): Example[] {
   }
   return examples;
 }
+
+/** A text without case and punctuation: what makes two examples the same. */
+export function plainOf(text: string): string {
+  return text
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]+/gu, " ")
+    .trim();
+}

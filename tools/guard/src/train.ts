@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { classifierUrl, policyUrl } from "@sotto/guard";
 import { parsePolicy, serializeClassifier } from "@sotto/guard/training";
-import { folders, readExamples } from "./examples.ts";
+import { folders, plainOf, readExamples } from "./examples.ts";
 import { trainClassifier } from "./training.ts";
 
 const help = `Trains the guard's classifier from tools/guard/examples. The same examples give the same file.
@@ -22,9 +22,12 @@ if (values.help) {
   process.exit(0);
 }
 const started = performance.now();
+// A short line may have been thought of twice; what measures the result must not have been seen.
+const heldOut = new Set(readExamples(folders.heldOut).map(({ text }) => plainOf(text)));
+const readUnseen = (folder: string) => readExamples(folder).filter(({ text }) => !heldOut.has(plainOf(text)));
 const classifier = trainClassifier({
-  questions: readExamples(folders.questions),
-  answers: existsSync(folders.answers) ? readExamples(folders.answers) : [],
+  questions: readUnseen(folders.questions),
+  answers: existsSync(folders.answers) ? readUnseen(folders.answers) : [],
   words: parsePolicy(readFileSync(policyUrl)).words,
   report: (line) => console.error(line),
 });

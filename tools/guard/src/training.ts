@@ -29,8 +29,8 @@ const harmBits = 19;
 const answerBits = 16;
 const hazardBits = 15;
 const epochs = { harm: 10, answer: 5, hazards: 6 } as const;
-const decay = 5e-4;
-const harmModels = 3;
+const decay = 4e-3;
+const harmModels = 8;
 
 /** Trains all heads; the same input gives the same classifier. */
 export function trainClassifier({ questions, answers, words, report }: TrainingInput): Classifier {

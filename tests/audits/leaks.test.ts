@@ -99,7 +99,9 @@ test("5: the search finds a canary in an error, its causes and whatever hangs on
   assert.deepEqual(found(contentsOf(error)), ["question in utf-8", "answer in base64"]);
   tokens.push(Buffer.from(systemRandom(200)));
   const [token = Buffer.alloc(0)] = tokens;
-  assert.deepEqual(found([token.toString("base64")]), ["token in base64"]);
+  // Where none of the two alphabets' own characters comes up, it is found in both.
+  assert.ok(found([token.toString("base64")]).includes("token in base64"));
+  assert.deepEqual(found([btoa("something else entirely")]), []);
   tokens.pop();
 });
 

@@ -16,6 +16,9 @@ const windows = [
   { length: 40, margin: 1.4 },
   { length: wholeLength, margin: 1.1 },
 ] as const;
+// A few words say little, and people say them all the time; what is meant by them shows in what comes next.
+const fewWords = 3;
+const surety = 0.7;
 const allow: Verdict = { decision: "allow" };
 
 /** The verdict on one text by a user. */
@@ -52,6 +55,7 @@ function judgeWords(parts: GuardParts, words: readonly string[]): Refusal | unde
     best = end;
     bestEnd = words.length;
   }
+  if (words.length <= fewWords && best < surety) return undefined;
   return refusalBy(parts, words.slice(Math.max(0, bestEnd - wholeLength), bestEnd), best);
 }
 

@@ -13,9 +13,17 @@ export async function readBody(message: Request | Response, maxBytes: number): P
     const bytes = new Uint8Array(await message.arrayBuffer());
     return bytes.length > maxBytes ? undefined : bytes;
   }
+  return readPieces(message.body ?? [], maxBytes);
+}
+
+/** Joins the pieces of a body; undefined when they are longer than `maxBytes`, of which no more is read. */
+export async function readPieces(
+  pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  maxBytes: number,
+): Promise<Bytes | undefined> {
   const parts: Uint8Array[] = [];
   let size = 0;
-  for await (const part of message.body ?? []) {
+  for await (const part of pieces) {
     size += part.length;
     if (size > maxBytes) return undefined;
     parts.push(part);

@@ -34,6 +34,19 @@ export const messageType = {
 } as const;
 export type MessageType = (typeof messageType)[keyof typeof messageType];
 
+/** The message that ends each stream. */
+export const endType = {
+  client: messageType.clientEnd,
+  predictor: messageType.predictorEnd,
+  guard: messageType.guardEnd,
+} as const satisfies Record<StreamName, MessageType>;
+
+/** Messages that either end may send: the streams and their ends. */
+export const streamTypes: readonly MessageType[] = streamNames.flatMap((name) => [
+  messageType[name],
+  endType[name],
+]);
+
 export type Message = { readonly type: MessageType; readonly content: Bytes };
 
 /** Longest piece of a stream. */

@@ -57,9 +57,7 @@ export function findSandboxTools(): SandboxTools {
   return { bwrap: find("bwrap"), prlimit: find("prlimit"), setpriv: find("setpriv") };
 }
 
-/**
- * The command to start; its descriptor 3 may be a connection.
- */
+/** The command to start; its descriptor 3 may be a connection. */
 export function sandboxCommand(options: SandboxOptions, tools: SandboxTools): SandboxCommand {
   const { bwrap, prlimit, setpriv } = tools;
   const parts: string[] = [];

@@ -3,6 +3,7 @@ import type { Readable, Writable } from "node:stream";
 import { parseSandboxLayers, type SandboxLayer } from "@sotto/attestation";
 import type { Bytes } from "@sotto/base";
 import {
+  endType,
   type Message,
   MessageError,
   MessageParser,
@@ -17,6 +18,7 @@ import {
   serializeMessage,
   serializePieces,
   streamOf,
+  streamTypes,
 } from "./message.ts";
 
 /** What is done with what a sealed process says; nothing is called after its end. */
@@ -69,23 +71,13 @@ const graceMs = 250;
 // What a process has not taken in is held here: that of several of the largest requests, and then it is not kept.
 const maxUntakenBytes = 8 * 1024 * 1024;
 const accepted = [
-  messageType.client,
-  messageType.predictor,
-  messageType.guard,
-  messageType.clientEnd,
-  messageType.predictorEnd,
-  messageType.guardEnd,
+  ...streamTypes,
   messageType.ready,
   messageType.flight,
   messageType.attest,
   messageType.turn,
   messageType.done,
 ] as const;
-const endTypes = {
-  client: messageType.clientEnd,
-  predictor: messageType.predictorEnd,
-  guard: messageType.guardEnd,
-} as const satisfies Record<StreamName, MessageType>;
 
 /** Wires a peer over the streams of a process. */
 export function createSealedPeer({ input, output, ended, onReady, ...options }: PeerOptions): SealedPeer {
@@ -162,7 +154,7 @@ export function createSealedPeer({ input, output, ended, onReady, ...options }: 
       for (const message of serializePieces(name, bytes)) free = say(message);
       return free;
     },
-    end: (name) => void say(serializeMessage(endTypes[name])),
+    end: (name) => void say(serializeMessage(endType[name])),
     onDrain: (drained) => void input.on("drain", drained),
     resume: (name = "client") => {
       if (waiting.delete(name) && waiting.size === 0) output.resume();

@@ -1,5 +1,5 @@
 // The guard over an answer: nothing leaves before it has been judged with all that came before it.
-import { type Bytes, concatBytes, decodeUtf8, readFields } from "@sotto/base";
+import { decodeUtf8, readFields, readPieces } from "@sotto/base";
 import {
   ChatError,
   type CompletionChunk,
@@ -33,7 +33,7 @@ export async function filterAnswer(answer: ExchangeAnswer, filter: AnswerFilter)
   const { guard, messages, onRefusal } = filter;
   let whole: CompletionChunk;
   try {
-    whole = parseCompletionChunk(decodeUtf8(await readAll(answer.body)));
+    whole = parseCompletionChunk(await readText(answer));
     if (whole.failed) throw brokenOff();
   } catch {
     return jsonAnswer(502, openAiError("predictor-failed", 502));
@@ -115,17 +115,12 @@ function brokenOff(): ChatError {
 /** The code of an error as the OpenAI API has it; throws where there is none. */
 export async function readErrorCode(answer: ExchangeAnswer): Promise<string | undefined> {
   const malformed = (): Error => new TypeError("error is malformed");
-  const fields = readFields(JSON.parse(decodeUtf8(await readAll(answer.body))), malformed);
+  const fields = readFields(JSON.parse(await readText(answer)), malformed);
   return fields.inner("error")?.text("code", 1, 64);
 }
 
-async function readAll(body: AsyncIterable<Bytes>): Promise<Bytes> {
-  const pieces: Bytes[] = [];
-  let length = 0;
-  for await (const piece of body) {
-    length += piece.length;
-    if (length > maxAnswerBytes) throw new RangeError("answer is over its limit");
-    pieces.push(piece);
-  }
-  return concatBytes(...pieces);
+async function readText({ body }: ExchangeAnswer): Promise<string> {
+  const bytes = await readPieces(body, maxAnswerBytes);
+  if (bytes === undefined) throw new RangeError("answer is over its limit");
+  return decodeUtf8(bytes);
 }

@@ -1,6 +1,6 @@
 // A second opinion on questions, by a model that was trained to judge them, in a predictor of role `guard`. It answers as
 // Llama Guard does: `safe`, or `unsafe` and a line with codes of MLCommons' hazards. Whatever else it does is a refusal.
-import { type Bytes, concatBytes, decodeUtf8, encodeUtf8 } from "@sotto/base";
+import { decodeUtf8, encodeUtf8, readPieces } from "@sotto/base";
 import { type ChatMessage, parseCompletionChunk } from "@sotto/chat";
 import { sendRequest } from "@sotto/exchange";
 import type { Guard, HazardId } from "@sotto/guard";
@@ -73,14 +73,9 @@ async function ask(session: GuardModelOptions["session"], messages: readonly Cha
     content: encodeUtf8(JSON.stringify(question)),
   });
   if (answer.status !== 200) throw new RangeError("guard: no answer");
-  const pieces: Bytes[] = [];
-  let length = 0;
-  for await (const piece of answer.body) {
-    length += piece.length;
-    if (length > maxAnswerBytes) throw new RangeError("guard: answer is over its limit");
-    pieces.push(piece);
-  }
-  const { text, failed, finishReason } = parseCompletionChunk(decodeUtf8(concatBytes(...pieces)));
+  const bytes = await readPieces(answer.body, maxAnswerBytes);
+  if (bytes === undefined) throw new RangeError("guard: answer is over its limit");
+  const { text, failed, finishReason } = parseCompletionChunk(decodeUtf8(bytes));
   if (failed || finishReason !== "stop") throw new RangeError("guard: answer broke off");
   return text;
 }

@@ -2,6 +2,7 @@
 import type { Readable, Writable } from "node:stream";
 import { type Bytes, CodedError } from "@sotto/base";
 import {
+  endType,
   type Message,
   MessageParser,
   type MessageType,
@@ -10,6 +11,7 @@ import {
   serializeMessage,
   serializePieces,
   streamOf,
+  streamTypes,
 } from "../message.ts";
 import { ChannelStream } from "./channel-stream.ts";
 
@@ -25,12 +27,7 @@ type Handler = (content: Bytes) => void;
 export class Channel {
   readonly #output: Writable;
   readonly #parser = new MessageParser([
-    messageType.client,
-    messageType.predictor,
-    messageType.guard,
-    messageType.clientEnd,
-    messageType.predictorEnd,
-    messageType.guardEnd,
+    ...streamTypes,
     messageType.assign,
     messageType.evidence,
     messageType.refusal,
@@ -54,7 +51,7 @@ export class Channel {
     if (stream === undefined) {
       stream = new ChannelStream({
         write: (bytes, done) => this.#writeAll(serializePieces(name, bytes), done),
-        end: () => this.send(endOf[name]),
+        end: () => this.send(endType[name]),
       });
       this.#streams.set(name, stream);
     }
@@ -109,9 +106,3 @@ export class Channel {
     else stream.receive(content);
   }
 }
-
-const endOf = {
-  client: messageType.clientEnd,
-  predictor: messageType.predictorEnd,
-  guard: messageType.guardEnd,
-} as const satisfies Record<StreamName, MessageType>;

@@ -38,8 +38,8 @@ import { findEngineBuild } from "../../services/predictor/src/engine-package.ts"
 import { sessionSandbox as predictorSandbox } from "../../services/predictor/src/session-process.ts";
 import { serveSessions } from "../../services/predictor/src/session-server.ts";
 import { createTurnQueue } from "../../services/predictor/src/turn-queue.ts";
-import * as predictorChild from "../../services/predictor/test/child.ts";
 import { bundleFixture, listen, tools, withoutBwrap } from "../../services/sealed/test/children.ts";
+import * as playedChild from "../../services/sealed/test/played-child.ts";
 import { describe, parseOutcomes, setTargets } from "../../services/sealed/test/targets.ts";
 import { writeBabbleModel } from "../../tools/up/src/babble.ts";
 import { configOf, digestOf, environmentOf, folder, root } from "../confidential-stage.ts";
@@ -136,8 +136,8 @@ async function openSession(role: Role) {
     body?.getReader().closed.catch(() => {}); // it is cut where the process is ended
     child = played;
   } else {
-    const played = predictorChild.createChild();
-    const pool = predictorChild.createChildPool(() => {});
+    const played = playedChild.createChild();
+    const pool = playedChild.createChildPool(playedChild.createChild);
     const processes = { ...pool, take: async () => played.process };
     const limits = { maxConnections: 8, attestMs: 60_000, lifetimeMs: 60_000 };
     const turns = createTurnQueue(1);

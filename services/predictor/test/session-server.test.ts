@@ -7,12 +7,12 @@ import { ByteReader, type Bytes, ByteWriter, concatBytes, decodeUtf8, encodeUtf8
 import { messageType } from "@sotto/sealed";
 import { type Channel, ChannelError } from "@sotto/sealed/child";
 import { ResponseParser, serializeRequest } from "@sotto/wire";
+import { type Child, createChild, createChildPool } from "../../sealed/test/played-child.ts";
 import type { Engine } from "../src/sealed/engines/engine.ts";
 import { createSessionWork } from "../src/sealed/session-work.ts";
 import type { SessionProcess } from "../src/session-process.ts";
 import { type SessionServer, type SessionServerOptions, serveSessions } from "../src/session-server.ts";
 import { createTurnQueue } from "../src/turn-queue.ts";
-import { type Child, createChild, createChildPool } from "./child.ts";
 
 const usage = { promptTokens: 1, completionTokens: 2 };
 const bundle: EvidenceBundle = {
@@ -49,9 +49,11 @@ const open = async (serve: (child: Child) => void, { maximum, ...given }: Given 
   const server = await serveSessions({
     port: 0,
     role: "predictor",
-    processes: createChildPool((child) => {
+    processes: createChildPool(() => {
+      const child = createChild();
       children.push(child);
       serve(child);
+      return child;
     }, maximum),
     attest: async () => bundle,
     turns: createTurnQueue(8),
@@ -293,7 +295,7 @@ test("inference that goes off while a connection waits for its process ends both
   const waits = Promise.withResolvers<void>();
   const child = createChild();
   const processes = {
-    ...createChildPool(() => {}),
+    ...createChildPool(createChild),
     take: async (): Promise<SessionProcess> => {
       waits.resolve();
       await gate.promise;

@@ -1,4 +1,4 @@
-// A sealed process in this one: the parent's end and the child's are the real ones, over streams in memory.
+// A sealed process that is played by the test: both ends of its channel are the real ones, over streams in memory.
 import { PassThrough } from "node:stream";
 import {
   createProcessPool,
@@ -6,23 +6,28 @@ import {
   messageType,
   type Outcome,
   outcomes,
+  type Pooled,
+  type ProcessPool,
+  type SealedProcess,
   serializeWord,
 } from "@sotto/sealed";
-import { Channel } from "@sotto/sealed/child";
-import type { SessionProcess } from "../src/session-process.ts";
+import { Channel, type ChannelStream } from "@sotto/sealed/child";
 
-export type Child = {
-  readonly process: SessionProcess;
+export type Child<Process = Pooled & SealedProcess> = {
+  readonly process: Process;
   readonly channel: Channel;
+  readonly client: ChannelStream;
   readonly assigned: Promise<unknown>;
-  /** Ends in good order. */
-  readonly finish: (outcome: Outcome) => void;
+  /** Ends in good order, once it has been assigned. */
+  readonly finish: (outcome: Outcome) => Promise<void>;
   readonly exit: (code?: number) => void;
+  /** Takes in nothing more: whoever writes to it next is told so. */
+  readonly closeInput: () => void;
   readonly wasKilled: () => boolean;
 };
 
-/** Starts one. */
-export function createChild(): Child {
+/** Starts one; with `diesSlowly` it takes a while to be gone after it was killed. */
+export function createChild({ diesSlowly = false } = {}): Child {
   const [input, output] = [new PassThrough(), new PassThrough()];
   const { promise: ended, resolve } = Promise.withResolvers<number | undefined>();
   let killed = false;
@@ -33,34 +38,38 @@ export function createChild(): Child {
   };
   const kill = (): void => {
     killed = true;
-    exit();
+    if (!diesSlowly) exit();
   };
   const peer = createSealedPeer({ input, output, kill, ended, onReady: () => {} });
   const channel = new Channel(input, output, () => {});
-  channel.open("client").on("error", () => {});
+  const client = channel.open("client");
+  client.on("error", () => {});
+  const assigned = channel.next(messageType.assign);
   return {
     process: { ...peer, pid: 1, layers: [], obstacle: "none", isFit: true },
     channel,
-    assigned: channel.next(messageType.assign),
+    client,
+    assigned,
     finish: async (outcome) => {
+      await assigned;
       if (killed) return;
       channel.send(messageType.done, serializeWord(outcomes, outcome));
       await channel.flush();
       setImmediate(() => exit(0));
     },
     exit,
+    closeInput: () => void input.destroy(new Error("write EPIPE")),
     wasKilled: () => killed,
   };
 }
 
-/** A pool of children, which `serve` sees as they are made. */
-export function createChildPool(serve: (child: Child) => void, maximum = 64) {
-  return createProcessPool<SessionProcess>({
-    start: async () => {
-      const child = createChild();
-      serve(child);
-      return child.process;
-    },
+/** A pool of children that are made by `create`. */
+export function createChildPool<Process extends Pooled>(
+  create: () => Pick<Child<Process>, "process">,
+  maximum = 64,
+): ProcessPool<Process> {
+  return createProcessPool<Process>({
+    start: async () => create().process,
     clock: Date.now,
     minimumReady: 1,
     maximum,

@@ -13,7 +13,8 @@ export const rules: Readonly<Record<string, Rule>> = {
   chat: { may: ["base"], because: "what a question looks like depends on nothing else" },
   guard: { may: ["base"], because: "what must be refused depends on nothing but the text" },
   attestation: { may: ["base", "log"], because: "trust does not depend on transport" },
-  ratls: { may: ["base", "attestation"], because: "a session knows evidence, not what travels in it" },
+  tls: { may: ["base"], because: "TLS knows nothing of evidence" },
+  ratls: { may: ["base", "attestation", "tls"], because: "a session knows evidence, not what travels in it" },
   exchange: { may: ["base", "wire", "ratls"], because: "it only puts HTTP into a session" },
   sdk: { may: protocol, because: "clients never import what operators run" },
   proxy: { may: ["base", "sdk"], because: "there is one verifier, the SDK's" },
@@ -38,7 +39,7 @@ export const rules: Readonly<Record<string, Rule>> = {
     because: "who holds text must not learn who paid",
   },
   predictor: {
-    may: ["base", "kit", "attester", "sealed", "ratls", "chat", "exchange"],
+    may: ["base", "kit", "attester", "sealed", "attestation", "ratls", "chat", "exchange"],
     because: "who holds text must not learn who paid",
   },
   publisher: { may: ["base", "kit", "log"], because: "the log is public and knows no users" },
@@ -49,9 +50,12 @@ export const rules: Readonly<Record<string, Rule>> = {
 export const thirdParty: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   base: { "@noble/hashes": "SHA-2 that is synchronous in browsers" },
   wire: { hpke: "HPKE, reviewed, the same in Node and browsers" },
+  tls: {
+    "@noble/post-quantum": "ML-KEM where WebCrypto lacks it",
+    "@noble/hashes": "HMAC that is synchronous in browsers",
+  },
   attestation: { zod: "trust settings" },
   attester: { zod: "the release file" },
-  sdk: { zod: "outside input" },
   proxy: { "@hono/node-server": "HTTP", hono: "what @hono/node-server stands on" },
   cli: { commander: "arguments and help" },
   kit: { zod: "configuration", "@hono/node-server": "HTTP", hono: "HTTP" },

@@ -2,10 +2,10 @@
 import {
   type Bytes,
   DerReader,
-  decodeUtf8,
   derTag,
   encodeHex,
   equalBytes,
+  parseDerTime,
   parseObjectIdentifier,
 } from "@sotto/base";
 import { AttestationError, strictly } from "./attestation-error.ts";
@@ -58,8 +58,8 @@ export function parseCertificate(der: Uint8Array): Certificate {
     }
     const issuer = body.element(derTag.sequence).raw;
     const validity = body.nested();
-    const notBefore = parseTime(validity);
-    const notAfter = parseTime(validity);
+    const notBefore = parseDerTime(validity);
+    const notAfter = parseDerTime(validity);
     validity.end();
     const subject = body.element(derTag.sequence).raw;
     const spki = body.element(derTag.sequence).raw;
@@ -151,27 +151,4 @@ function isTrue(reader: DerReader): true {
 function bitString(content: Bytes): Bytes {
   if (content[0] !== 0) throw new AttestationError("malformed", "certificate: bit string with unused bits");
   return content.slice(1);
-}
-
-/** UTCTime or GeneralizedTime in the forms of RFC 5280 Section 4.1.2.5. */
-function parseTime(reader: DerReader): number {
-  const { tag, content } = reader.element();
-  const text = decodeUtf8(content);
-  const match =
-    tag === derTag.utcTime
-      ? /^(\d\d)(\d{10})Z$/.exec(text)
-      : tag === derTag.generalizedTime
-        ? /^(\d{4})(\d{10})Z$/.exec(text)
-        : null;
-  const [, year = "", rest = ""] = match ?? [];
-  const century = tag === derTag.generalizedTime ? "" : Number(year) < 50 ? "20" : "19";
-  const [month, day, hour, minute, second] = rest.match(/../g) ?? [];
-  const time = Date.parse(`${century}${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
-  // A day that the month does not have would roll over into the next one.
-  if (
-    Number.isNaN(time) ||
-    !new Date(time).toISOString().replace(/\D/g, "").startsWith(`${century}${year}${rest}`)
-  )
-    throw new AttestationError("malformed", "certificate: time not in its form");
-  return time;
 }

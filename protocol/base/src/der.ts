@@ -1,6 +1,7 @@
 // A strict reader of DER (X.690): definite, minimal lengths; one-byte tags; no partial result.
 import type { Bytes } from "./bytes.ts";
 import { EncodingError } from "./coded-error.ts";
+import { decodeUtf8 } from "./encoding.ts";
 import { ByteReader } from "./reader.ts";
 
 /** One element: `raw` is tag, length and content, as signed. */
@@ -93,4 +94,27 @@ export function parseObjectIdentifier(content: Uint8Array): string {
   }
   if (!fresh || arcs.length === 0) throw new EncodingError("truncated", "der: object identifier ends early");
   return arcs.join(".");
+}
+
+/** Reads a UTCTime or GeneralizedTime, in milliseconds (RFC 5280 Section 4.1.2.5). */
+export function parseDerTime(reader: DerReader): number {
+  const { tag, content } = reader.element();
+  const text = decodeUtf8(content);
+  const match =
+    tag === derTag.utcTime
+      ? /^(\d\d)(\d{10})Z$/.exec(text)
+      : tag === derTag.generalizedTime
+        ? /^(\d{4})(\d{10})Z$/.exec(text)
+        : null;
+  const [, year = "", rest = ""] = match ?? [];
+  const century = tag === derTag.generalizedTime ? "" : Number(year) < 50 ? "20" : "19";
+  const [month, day, hour, minute, second] = rest.match(/../g) ?? [];
+  const time = Date.parse(`${century}${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  // A day that the month does not have would roll over into the next one.
+  if (
+    Number.isNaN(time) ||
+    !new Date(time).toISOString().replace(/\D/g, "").startsWith(`${century}${year}${rest}`)
+  )
+    throw new EncodingError("bad-encoding", "time not in its form");
+  return time;
 }

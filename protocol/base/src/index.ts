@@ -3,6 +3,7 @@ export * from "./canonical-json.ts";
 export * from "./coded-error.ts";
 export * from "./der.ts";
 export * from "./digest.ts";
+export * from "./ecdsa-signature.ts";
 export * from "./encoding.ts";
 export * from "./fields.ts";
 export * from "./message-body.ts";

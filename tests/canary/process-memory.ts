@@ -67,6 +67,11 @@ export function readArguments(pid: number): string[] {
   return (readText(`/proc/${pid}/cmdline`) ?? "").split("\0");
 }
 
+/** Whether a process runs the code of a sealed one; the bubblewrap around it has the same arguments. */
+export function isSealed(args: readonly string[]): boolean {
+  return args.some((argument) => argument.endsWith("/sealed/src/child/loader.cjs"));
+}
+
 /** Gives every readable piece of a process's memory to `look`; `seen` holds what need not be read twice. */
 export function readMemory(pid: number, seen: Set<string>, overlap: number, look: Look): MemoryReport {
   const skipped = new Map<string, number>();

@@ -2,7 +2,7 @@
 import { formsOf } from "./encodings.ts";
 import { readFolder, readOpenFiles } from "./open-files.ts";
 import { PatternSet } from "./pattern-set.ts";
-import { findFamily, type MemoryReport, readArguments, readMemory } from "./process-memory.ts";
+import { findFamily, isSealed, type MemoryReport, readArguments, readMemory } from "./process-memory.ts";
 
 /** A canary that was found: which one, in which form, and where. It is not quoted. */
 export type Trace = {
@@ -87,7 +87,7 @@ function programOf(pid: number): ProcessReport["program"] {
   const [program = "", ...args] = readArguments(pid);
   if (program.endsWith("/bwrap")) return "bwrap";
   if (!program.endsWith("/node")) return "other";
-  return args.includes("--permission") ? "sealed" : "node";
+  return isSealed(args) ? "sealed" : "node";
 }
 
 const contextBytes = 48;

@@ -1,6 +1,6 @@
 // What a service's process holds, as the kernel counts it, and which sealed processes it has.
 import { readdirSync, readFileSync } from "node:fs";
-import { findFamily, readArguments } from "../canary/process-memory.ts";
+import { findFamily, isSealed, readArguments } from "../canary/process-memory.ts";
 
 export type Vitals = {
   readonly residentMib: number;
@@ -11,7 +11,7 @@ export type Vitals = {
 
 /** Processes below this one that are sealed, or hold a sealed one. */
 export function findSealed(pid: number): number[] {
-  return findFamily([pid]).filter((one) => one !== pid && readArguments(one).includes("--permission"));
+  return findFamily([pid]).filter((one) => one !== pid && isSealed(readArguments(one)));
 }
 
 /** Counts now. */

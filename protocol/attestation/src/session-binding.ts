@@ -1,6 +1,6 @@
 // What ties a report to one channel: the session leaf, and the tree that lets many sessions share a report
 // (spec/attested-session.md).
-import { type Bytes, ByteWriter, encodeUtf8, equalBytes, sha256, sha512 } from "@sotto/base";
+import { type Bytes, ByteWriter, concatBytes, encodeUtf8, equalBytes, sha256, sha512 } from "@sotto/base";
 import { HashTree, inclusionProof, inclusionRoot, LogError, leafHash, type Role } from "@sotto/log";
 import { AttestationError } from "./attestation-error.ts";
 
@@ -29,18 +29,18 @@ export const roleCode: Readonly<Record<Role, number>> = { orchestrator: 1, predi
 /** The largest number of sessions that share a report. */
 export const maxBatchSize = 4096;
 
+const digestBytes = 32;
 const leafDomain = encodeUtf8("sotto-attested-session/1\0");
 const batchDomain = encodeUtf8("sotto-attested-batch/1\0");
 
+/** How many bytes `sessionDigests` are: eight fields of 32. */
+export const sessionDigestsBytes = 8 * digestBytes;
+
 /**
- * ```
- * leaf = SHA-512("sotto-attested-session/1\0" || u8 role || for each field: u32 length || field)
- * fields: SHA-256(SPKI), nonce, exporter, SHA-256(attest request), SHA-256(statement), SHA-256(layers), SHA-256(gpus),
- *   SHA-256(peers)
- * ```
+ * What a leaf is made of besides the role, one after the other: SHA-256(SPKI), nonce, exporter,
+ * SHA-256(attest request), SHA-256(statement), SHA-256(layers), SHA-256(gpus), SHA-256(peers).
  */
-export function sessionLeaf(binding: SessionBinding, parts: BoundParts): Bytes {
-  const writer = new ByteWriter().bytes(leafDomain).u8(roleCode[binding.role]);
+export function sessionDigests(binding: Omit<SessionBinding, "role">, parts: BoundParts): Bytes {
   const fields = [
     binding.spkiDigest,
     binding.nonce,
@@ -51,12 +51,28 @@ export function sessionLeaf(binding: SessionBinding, parts: BoundParts): Bytes {
     sha256(parts.gpus),
     sha256(parts.peers),
   ];
-  for (const field of fields) {
-    if (field.length !== 32)
-      throw new AttestationError("malformed", "session binding: a field is not 32 bytes");
-    writer.vector(4, field);
-  }
+  if (fields.some(({ length }) => length !== digestBytes))
+    throw new AttestationError("malformed", "session binding: a field is not 32 bytes");
+  return concatBytes(...fields);
+}
+
+/**
+ * ```
+ * leaf = SHA-512("sotto-attested-session/1\0" || u8 role || for each of the session's digests: u32 length || digest)
+ * ```
+ */
+export function leafOfDigests(role: Role, digests: Uint8Array): Bytes {
+  if (digests.length !== sessionDigestsBytes)
+    throw new AttestationError("malformed", "session binding: not eight digests");
+  const writer = new ByteWriter().bytes(leafDomain).u8(roleCode[role]);
+  for (let start = 0; start < digests.length; start += digestBytes)
+    writer.vector(4, digests.subarray(start, start + digestBytes));
   return sha512(writer.finish());
+}
+
+/** The leaf of a session (spec/attested-session.md). */
+export function sessionLeaf(binding: SessionBinding, parts: BoundParts): Bytes {
+  return leafOfDigests(binding.role, sessionDigests(binding, parts));
 }
 
 /** REPORT_DATA = `SHA-512("sotto-attested-batch/1\0" || u32 size || root)`. */

@@ -46,11 +46,11 @@ export function createClone(): ServiceImage & { readonly weights: string[] } {
   return { root, role: "toy", config: join(root, "config.json"), weights: [join(root, "model.gguf")] };
 }
 
-/** A service of this text that runs on the real `services/kit`, copied with all that it needs. */
-export function createRunnableClone(main: string): ServiceImage {
+/** A service of this text that runs on a real part of services, `services/kit` unless given, copied with all that it needs. */
+export function createRunnableClone(main: string, part = "kit"): ServiceImage {
   const root = createFolder();
   const project = join(import.meta.dirname, "..", "..", "..");
-  for (const { folder, ours } of findPackageClosure(project, "services/kit")) {
+  for (const { folder, ours } of findPackageClosure(project, `services/${part}`)) {
     const path = relative(project, folder);
     cpSync(folder, join(root, path), { recursive: true, filter: (source) => !source.endsWith("/test") });
     if (ours) linkWorkspace(root, path.slice(path.lastIndexOf("/") + 1), path);
@@ -58,7 +58,7 @@ export function createRunnableClone(main: string): ServiceImage {
   write(root, "services/toy/package.json", {
     name: "@sotto/toy",
     type: "module",
-    dependencies: { "@sotto/kit": "1" },
+    dependencies: { [`@sotto/${part}`]: "1" },
   });
   write(root, "services/toy/src/main.ts", main);
   write(root, "config.json", {});

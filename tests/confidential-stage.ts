@@ -8,7 +8,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
 import { fileURLToPath } from "node:url";
-import { createSimulatedChip, developmentPolicy, simulatedTcb } from "@sotto/attestation/software";
+import {
+  boundParts,
+  createBatch,
+  type EvidenceBundle,
+  type SessionBinding,
+  sandboxLayers,
+  sessionLeaf,
+} from "@sotto/attestation";
+import {
+  createReportSigner,
+  createSimulatedChip,
+  developmentPolicy,
+  simulatedTcb,
+} from "@sotto/attestation/software";
 import {
   type Bytes,
   decodeUtf8,
@@ -69,7 +82,7 @@ export const digestOf = (path: string): Digest => `sha256:${encodeHex(sha256(rea
 
 const entries = {
   orchestrator: "services/orchestrator/src/sealed/main.development.ts",
-  predictor: "services/predictor/src/sealed/openai-main.ts",
+  predictor: "services/predictor/src/sealed/openai-main.development.ts",
 } as const;
 const sealed = new Map<ConfidentialRole, Promise<string>>();
 
@@ -116,7 +129,7 @@ export async function configOf(role: ConfidentialRole, given: object = {}): Prom
     };
     return { ...common, trust, guard, maximumProcesses: 16, ...given };
   }
-  return { ...common, maximumProcesses: 16, parallelAnswers: 8, memoryMib: 1024, ...given };
+  return { ...common, trust, maximumProcesses: 16, parallelAnswers: 8, memoryMib: 1024, ...given };
 }
 
 /** How a service ended that did not become ready. */
@@ -208,6 +221,15 @@ const unmeasured: Measured = {
 
 /** A release file: the statement about an image, and the proof that it is in the log. */
 async function putRelease(role: ConfidentialRole, measured: Measured): Promise<string> {
+  const { statement, proof } = await release(role, measured);
+  const file = { statement: encodeBase64(statement), proof: decodeUtf8(proof) };
+  return put(`${role}-${systemRandom(6).toHex()}-release.json`, file);
+}
+
+async function release(
+  role: ConfidentialRole,
+  measured: Measured,
+): Promise<{ statement: Bytes; proof: Bytes }> {
   const statement = serializeStatement({
     kind: "release",
     role,
@@ -230,16 +252,26 @@ async function putRelease(role: ConfidentialRole, measured: Measured): Promise<s
     signatures: [...note.signatures, await cosign(text, witness, now)],
   });
   const proof = serializeProof({ index: 0, path: inclusionProof(0, 1, tree.read), checkpoint });
-  const file = { statement: encodeBase64(statement), proof: decodeUtf8(proof) };
-  return put(`${role}-${systemRandom(6).toHex()}-release.json`, file);
+  return { statement, proof };
 }
 
-/** Opens a verified session with a predictor. */
+/** Attests as an orchestrator that was released, and that runs nowhere. */
+async function attestAsOrchestrator(binding: SessionBinding): Promise<EvidenceBundle> {
+  const released = await release("orchestrator", unmeasured);
+  const parts = { ...released, layers: sandboxLayers, gpus: [], peers: [] };
+  const { reportData, pathFor } = createBatch([sessionLeaf(binding, boundParts(parts))]);
+  const signer = await createReportSigner(chip, unmeasured.measurement);
+  const snp = { report: await signer.sign(reportData), certificates: chip.certificates };
+  return { ...parts, snp, batch: pathFor(0) };
+}
+
+/** Opens a verified session with a predictor, as an orchestrator does. */
 export function openPredictor(address: string): Promise<ClientSession> {
   const { hostname, port } = new URL(address);
   const stream = connect({ host: hostname, port: Number(port), noDelay: true });
   stream.on("error", () => {});
-  return openClientSession({ stream, policy, role: "predictor", clock: Date.now, random: systemRandom });
+  const own = { attester: { attest: attestAsOrchestrator }, clock: Date.now, random: systemRandom };
+  return openClientSession({ stream, policy, role: "predictor", ...own });
 }
 
 /** Opens a verified session with an orchestrator, in flights, as the gateway carries them. */

@@ -23,14 +23,28 @@ function step(title: string, command: string, args: readonly string[]): void {
 
 if (patterns.length === 0) {
   step("format and lint", process.execPath, [join(root, "node_modules/@biomejs/biome/bin/biome"), "ci", "."]);
-  step("types", process.execPath, [join(root, "node_modules/typescript/bin/tsc")]);
+  const compiler = join(root, "node_modules/typescript/bin/tsc");
+  step("types", process.execPath, [compiler]);
+  step("types of the build for browsers", process.execPath, [compiler, "--project", "tsconfig.browser.json"]);
 }
-step(`tests (${files.length} files)`, process.execPath, [
-  "--test",
-  "--test-concurrency=2",
-  "--test-timeout=180000", // what hangs fails, and is named
-  "--openssl-config=protocol/ratls/openssl.cnf",
-  "--disable-warning=ExperimentalWarning",
-  "--test-reporter=spec",
-  ...files,
-]);
+
+function runTests(title: string, paths: readonly string[], flags: readonly string[] = []): void {
+  step(`${title} (${paths.length} files)`, process.execPath, [
+    "--test",
+    "--test-concurrency=2",
+    "--test-timeout=180000", // what hangs fails, and is named
+    "--openssl-config=protocol/ratls/openssl.cnf",
+    "--disable-warning=ExperimentalWarning",
+    "--test-reporter=spec",
+    ...flags,
+    ...paths,
+  ]);
+}
+
+runTests("tests", files);
+
+// What runs in browsers too has other code there, which must pass the same tests.
+const builtTwice =
+  /^(protocol\/(base|ratls|tls)|clients\/sdk)\/test\/[^/]+\.test\.ts$|^tests\/audits\/(sessions|evidence|handshake-sessions)\.test\.ts$/;
+const again = files.filter((file) => builtTwice.test(file));
+if (again.length > 0) runTests("tests of the build for browsers", again, ["--conditions=browser"]);

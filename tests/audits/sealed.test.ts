@@ -18,7 +18,8 @@ import { createReportSigner, createSimulatedChip } from "@sotto/attestation/soft
 import { createAttester } from "@sotto/attester";
 import { type Bytes, concatBytes, encodeUtf8, systemRandom } from "@sotto/base";
 import { bundleSealed } from "@sotto/bundle";
-import { acceptServerSession, openClientSession } from "@sotto/ratls";
+import { openClientSession } from "@sotto/ratls";
+import { acceptServerSession } from "@sotto/ratls/server";
 import {
   messageType,
   type SandboxOptions,
@@ -29,6 +30,7 @@ import {
 } from "@sotto/sealed";
 import type { Channel } from "@sotto/sealed/child";
 import { createLink, createStage } from "../../protocol/ratls/test/stage.ts";
+import { signReport } from "../../services/attester/test/stage.ts";
 import { loadConfig as loadOrchestrator } from "../../services/orchestrator/src/config.ts";
 import { sessionSandbox as orchestratorSandbox } from "../../services/orchestrator/src/session-process.ts";
 import { createSwitchboard } from "../../services/orchestrator/src/switchboard.ts";
@@ -112,16 +114,18 @@ type Role = SessionBinding["role"];
 async function openSession(role: Role) {
   const reports: Bytes[] = [];
   const { SOTTO_RELEASE = "" } = await environmentOf("orchestrator", {});
-  const { attest } = createAttester({
+  const attester = createAttester({
     tsmRoot: folder,
     release: SOTTO_RELEASE,
     role,
     clock: () => 0,
-    report: async (data) => {
+    report: (data) => {
       reports.push(data);
-      return { report: data, certificates: new Uint8Array(1) };
+      return signReport(data);
     },
   });
+  open.push(attester);
+  const { attest } = attester;
   const common = { attest, isOpen: () => true, onEnd: () => {} };
   let child: Played;
   if (role === "orchestrator") {
@@ -139,7 +143,7 @@ async function openSession(role: Role) {
     const played = playedChild.createChild();
     const pool = playedChild.createChildPool(playedChild.createChild);
     const processes = { ...pool, take: async () => played.process };
-    const limits = { maxConnections: 8, attestMs: 60_000, lifetimeMs: 60_000 };
+    const limits = { maxConnections: 8, attestMs: 60_000, lifetimeMs: 60_000, clock: () => 0 };
     const turns = createTurnQueue(1);
     const server = await serveSessions({ ...common, ...limits, port: 0, role, processes, turns });
     open.push(server, pool);
@@ -158,13 +162,13 @@ async function openSession(role: Role) {
 
 const hash = (byte: number): Bytes => new Uint8Array(32).fill(byte);
 const fields = { spkiDigest: hash(1), nonce: hash(2), exporter: hash(3), requestDigest: hash(4) };
-const wellFormed = serializeAttestMessage({ binding: fields, peers: [] });
+const wellFormed = serializeAttestMessage({ stream: "client", binding: fields, peers: [] });
 const roles = ["orchestrator", "predictor", "guard"] as const;
 
 test("32: a sealed process gets one report, about its own channel and in the role of its service", async () => {
   for (const role of roles) {
     const { channel, ask, isEnded, reports, wasKilled } = await openSession(role);
-    const answer = channel.next(messageType.evidence);
+    const answer = channel.nextOf("client", messageType.evidence);
     ask(wellFormed);
     const bundle = parseEvidenceBundle((await answer).content);
     assert.deepEqual(bundle.layers, [], "those that were found around it, none that it claims");
@@ -179,7 +183,7 @@ test("32: a sealed process gets one report, about its own channel and in the rol
     }
     assert.notDeepEqual(report.slice(0, 32), hash(2), "no byte of it is one that the process chose");
     assert.ok(!wasKilled());
-    ask(serializeAttestMessage({ binding: { ...fields, nonce: hash(5) }, peers: [] }));
+    ask(serializeAttestMessage({ stream: "client", binding: { ...fields, nonce: hash(5) }, peers: [] }));
     assert.ok(await isEnded(), `${role}: a second session's evidence`);
     assert.equal(reports.length, 1);
   }
@@ -189,8 +193,10 @@ test("32: two questions at once are one too many, and so is any that is short, l
   const wrong: readonly (readonly [string, readonly Bytes[]])[] = [
     ["nothing", [new Uint8Array()]],
     ["a report's own data", [new Uint8Array(64)]],
-    ["a field too few", [wellFormed.slice(0, 96)]],
-    ["a byte too few", [wellFormed.slice(0, 127)]],
+    ["a field too few", [wellFormed.slice(0, 97)]],
+    ["a byte too few", [wellFormed.slice(0, 128)]],
+    ["a session with a node", [wellFormed.with(0, 1)]],
+    ["a session of no kind", [wellFormed.with(0, 3)]],
     ["a byte too many", [concatBytes(wellFormed, Uint8Array.of(0))]],
     ["a role before it", [concatBytes(Uint8Array.of(1), wellFormed)]],
     ["a field too many", [concatBytes(wellFormed, hash(5))]],

@@ -13,6 +13,7 @@ export {
 } from "./sandbox.ts";
 export * from "./session-binding.ts";
 export * from "./snp/certificate-table.ts";
+export { forgetEndorsements } from "./snp/endorsement.ts";
 export {
   type GenuineClaims,
   type SimulatedClaims,

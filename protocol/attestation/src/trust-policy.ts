@@ -12,6 +12,8 @@ type Expectations = {
   /** How old the witnesses' view in a proof may be. */
   readonly maxProofAgeMs: number;
   readonly minimumSecurityVersion: number;
+  /** Accept sessions whose key exchange is X25519 without its post-quantum half; refused unless said otherwise. */
+  readonly allowClassical?: boolean;
 };
 
 export type ProductionPolicy = Expectations & { readonly profile: "production"; readonly roots: AmdRoots };
@@ -29,6 +31,7 @@ export function parseExpectations(settings: TrustSettings): Expectations {
     log: parsePolicy(settings.log),
     maxProofAgeMs: settings.maxProofAgeMs,
     minimumSecurityVersion: settings.minimumSecurityVersion,
+    allowClassical: settings.allowClassical === true,
   };
 }
 

@@ -1,9 +1,9 @@
 // What the client asks for after the handshake, and the channel that the evidence must be about
 // (spec/attested-session.md).
-import type { TLSSocket } from "node:tls";
 import type { SessionBinding } from "@sotto/attestation";
-import { type Bytes, copyBytes, sha256 } from "@sotto/base";
-import { attestVersion, exporterLabel, exporterLength, limits, nonceLength } from "./profile.ts";
+import { type Bytes, sha256 } from "@sotto/base";
+import type { SecureChannel } from "./channel.ts";
+import { attestVersion, exporterLabels, exporterLength, limits, nonceLength } from "./profile.ts";
 import { RatlsError } from "./ratls-error.ts";
 
 /** `u8 version = 1 || nonce[32]` */
@@ -25,17 +25,18 @@ export function parseAttestRequest(request: Bytes): Bytes {
 /**
  * The channel as this end sees it: the exporter is its own, never one that the peer named (RFC 8446 Section 7.5).
  *
- * `spkiDigest` is that of the server's key, which the server knows and the client took from the handshake.
+ * `spkiDigest` is that of the server's key whichever end attests: it names the channel. The server knows it, and the client
+ * took it from the handshake.
  */
 export function bindChannel(
-  socket: TLSSocket,
-  role: SessionBinding["role"],
+  channel: Pick<SecureChannel, "exportKeyingMaterial">,
+  attesting: { readonly end: keyof typeof exporterLabels; readonly role: SessionBinding["role"] },
   spkiDigest: Bytes,
   request: Bytes,
 ): SessionBinding {
   const nonce = parseAttestRequest(request);
   const requestDigest = sha256(request);
-  const context = Buffer.from(requestDigest.buffer);
-  const exporter = copyBytes(socket.exportKeyingMaterial(exporterLength, exporterLabel, context));
-  return { role, spkiDigest, nonce, exporter, requestDigest };
+  const label = exporterLabels[attesting.end];
+  const exporter = channel.exportKeyingMaterial(label, requestDigest, exporterLength);
+  return { role: attesting.role, spkiDigest, nonce, exporter, requestDigest };
 }

@@ -1,106 +1,124 @@
-// The certificate of one session: made for it, signed by itself, forgotten with it.
-import { generateKeyPairSync, type KeyObject, sign, type X509Certificate } from "node:crypto";
-import { type Bytes, ByteWriter, concatBytes, type Random, serializePem, sha256 } from "@sotto/base";
-import { certificateLifetimeMs, clockSkewMs, maxCertificateLifetimeMs } from "./profile.ts";
+// The certificate of one session, judged: version 3, P-256, signed by itself, an hour at most, no extensions
+// (RFC 5280 Section 4.1, as far as spec/attested-session.md has it).
+import {
+  type Bytes,
+  DerReader,
+  derTag,
+  EncodingError,
+  equalBytes,
+  parseDerTime,
+  parseEcdsaSignature,
+  sha256,
+} from "@sotto/base";
+import { clockSkewMs, maxCertificateBytes, maxCertificateLifetimeMs } from "./profile.ts";
 import { RatlsError } from "./ratls-error.ts";
 
-/** Key and certificate as PEM, and SHA-256 of the certificate's SubjectPublicKeyInfo. */
-export type SessionCertificate = {
-  readonly key: string;
-  readonly certificate: string;
-  readonly spkiDigest: Bytes;
-};
-
-// AlgorithmIdentifier { ecdsa-with-SHA256 }, and a Name with the common name "sotto".
-const ecdsaSha256 = Uint8Array.from([0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02]);
-const name = Uint8Array.from([
-  0x30, 0x10, 0x31, 0x0e, 0x30, 0x0c, 0x06, 0x03, 0x55, 0x04, 0x03, 0x0c, 0x05, 0x73, 0x6f, 0x74, 0x74, 0x6f,
+/** Explicit version number 3. */
+export const version3: Bytes = Uint8Array.from([0xa0, 0x03, 0x02, 0x01, 0x02]);
+/** AlgorithmIdentifier of ecdsa-with-SHA256 (RFC 5758 Section 3.2). */
+export const ecdsaSha256: Bytes = Uint8Array.from([
+  0x30, 0x0a, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02,
 ]);
-const version3 = Uint8Array.from([0xa0, 0x03, 0x02, 0x01, 0x02]);
-
-// SubjectPublicKeyInfo of an uncompressed point on P-256, up to the point (RFC 5480 Section 2).
-const spkiPrefix = Uint8Array.from([
+/** SubjectPublicKeyInfo of an uncompressed point on P-256, up to the point (RFC 5480 Section 2). */
+export const spkiPrefix: Bytes = Uint8Array.from([
   0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
   0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ]);
+const uncompressed = 0x04;
+const maxSerialBytes = 20;
+const coordinateBytes = 32;
 
-/** Makes a P-256 key and a certificate for it that is valid for less than an hour. */
-export function createSessionCertificate(nowMs: number, random: Random): SessionCertificate {
-  const pair = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const spki = serializeSpki(pair.publicKey);
-  const from = nowMs - clockSkewMs;
-  const der = signCertificate({ spki, key: pair.privateKey, from, to: from + certificateLifetimeMs, random });
+type Parsed = {
+  readonly tbs: Bytes;
+  readonly signature: Bytes;
+  readonly from: number;
+  readonly to: number;
+  readonly spki: Bytes;
+};
+
+/** A peer's certificate that is as it must be, but for its signature. */
+export type JudgedCertificate = {
+  /** SubjectPublicKeyInfo as DER. */
+  readonly spki: Bytes;
+  readonly spkiDigest: Bytes;
+  /** Rejects with `bad-certificate` unless the certificate is signed with its own key. */
+  readonly verifySelfSignature: () => Promise<void>;
+};
+
+/** Judges a peer's certificate; throws `bad-certificate`. */
+export function judgeSessionCertificate(der: Uint8Array, nowMs: number): JudgedCertificate {
+  if (der.length > maxCertificateBytes) refuse("over its limit");
+  const { tbs, signature, from, to, spki } = parse(der);
+  if (to - from > maxCertificateLifetimeMs) refuse("valid for more than an hour");
+  if (nowMs < from - clockSkewMs || nowMs > to + clockSkewMs) refuse("not valid now");
   return {
-    key: pair.privateKey.export({ type: "sec1", format: "pem" }).toString(),
-    certificate: serializePem("CERTIFICATE", der),
+    spki,
     spkiDigest: sha256(spki),
+    verifySelfSignature: async () => {
+      if (!(await isSignedWith(spki, signature, tbs))) refuse("not signed by itself");
+    },
   };
 }
 
-/** A certificate as DER: version 3, no extensions, ECDSA with SHA-256 (RFC 5280 Section 4.1). */
-export function signCertificate(fields: {
-  readonly spki: Uint8Array;
-  /** Of the issuer, which has the same name as the subject. */
-  readonly key: KeyObject;
-  readonly from: number;
-  readonly to: number;
-  readonly random: Random;
-}): Bytes {
-  const serial = fields.random(8);
-  serial[0] = ((serial[0] ?? 0) & 0x3f) | 0x40; // positive, and without a leading zero
-  const validity = element(0x30, time(fields.from), time(fields.to));
-  const tbs = element(0x30, version3, element(0x02, serial), ecdsaSha256, name, validity, name, fields.spki);
-  const signature = sign("sha256", tbs, fields.key);
-  return element(0x30, tbs, ecdsaSha256, element(0x03, new Uint8Array(1), signature));
-}
-
-/** Judges a peer's certificate and returns SHA-256 of its SubjectPublicKeyInfo; throws `bad-certificate`. */
-export function verifySessionCertificate(certificate: X509Certificate | undefined, nowMs: number): Bytes {
-  if (certificate === undefined) return refuse("missing");
-  const key = publicKeyOf(certificate);
-  if (key.asymmetricKeyType !== "ec" || key.asymmetricKeyDetails?.namedCurve !== "prime256v1") {
-    refuse("key is not on p-256");
-  }
-  if (!certificate.verify(key)) refuse("not signed by itself");
-  const from = certificate.validFromDate.getTime();
-  const to = certificate.validToDate.getTime();
-  // Negated, so that a date that cannot be read is refused too.
-  if (!(to - from <= maxCertificateLifetimeMs)) refuse("valid for more than an hour");
-  if (!(nowMs >= from - clockSkewMs && nowMs <= to + clockSkewMs)) refuse("not valid now");
-  return sha256(serializeSpki(key));
-}
-
-function publicKeyOf(certificate: X509Certificate): KeyObject {
+async function isSignedWith(spki: Bytes, signature: Bytes, tbs: Bytes): Promise<boolean> {
+  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+  let key: CryptoKey;
   try {
-    return certificate.publicKey;
+    key = await crypto.subtle.importKey("spki", spki, algorithm, false, ["verify"]);
   } catch (cause) {
-    return refuse("unreadable key", cause);
+    return refuse("unreadable key", cause); // not a point on the curve
+  }
+  return crypto.subtle.verify(algorithm, key, signature, tbs);
+}
+
+function parse(der: Uint8Array): Parsed {
+  try {
+    return readCertificate(der);
+  } catch (cause) {
+    if (cause instanceof EncodingError) return refuse("not in its form", cause);
+    throw cause;
   }
 }
 
-/** SubjectPublicKeyInfo of a key on P-256. */
-export function serializeSpki(key: KeyObject): Bytes {
-  return concatBytes(spkiPrefix, key.export({ format: "raw-public", type: "uncompressed" }));
+function readCertificate(der: Uint8Array): Parsed {
+  const outer = new DerReader(der);
+  const certificate = outer.nested();
+  outer.end();
+  const tbs = certificate.element(derTag.sequence);
+  requireSame(certificate.element(derTag.sequence).raw, ecdsaSha256, "signed with another algorithm");
+  const { content: bits } = certificate.element(derTag.bitString);
+  certificate.end();
+  if (bits[0] !== 0) refuse("signature is not whole bytes");
+
+  const body = new DerReader(tbs.content);
+  requireSame(body.element().raw, version3, "not version 3");
+  checkSerial(body.element(derTag.integer).content);
+  requireSame(body.element(derTag.sequence).raw, ecdsaSha256, "signed with another algorithm");
+  const issuer = body.element(derTag.sequence).raw;
+  const validity = body.nested();
+  const from = parseDerTime(validity);
+  const to = parseDerTime(validity);
+  validity.end();
+  requireSame(body.element(derTag.sequence).raw, issuer, "issued by somebody else");
+  const spki = body.element(derTag.sequence).raw;
+  requireSame(spki.subarray(0, spkiPrefix.length), spkiPrefix, "key is not on p-256");
+  if (spki[spkiPrefix.length] !== uncompressed) refuse("key is not on p-256");
+  if (body.remaining > 0) refuse("has extensions");
+  return { tbs: tbs.raw, signature: parseEcdsaSignature(bits.subarray(1), coordinateBytes), from, to, spki };
+}
+
+// Positive, in its shortest form, and no longer than certificates may have it (RFC 5280 Section 4.1.2.2).
+function checkSerial(content: Bytes): void {
+  const [first = 0, second = 0] = content;
+  const isPositive = content.some((byte) => byte !== 0) && first < 0x80;
+  const isPadded = first === 0 && second < 0x80;
+  if (!isPositive || isPadded || content.length > maxSerialBytes) refuse("serial number not in its form");
+}
+
+function requireSame(found: Uint8Array, wanted: Uint8Array, why: string): void {
+  if (!equalBytes(found, wanted)) refuse(why);
 }
 
 function refuse(why: string, cause?: unknown): never {
   throw new RatlsError("bad-certificate", `session certificate: ${why}`, { cause });
-}
-
-function element(tag: number, ...parts: readonly Uint8Array[]): Bytes {
-  const content = concatBytes(...parts);
-  const writer = new ByteWriter().u8(tag);
-  if (content.length < 0x80) writer.u8(content.length);
-  else if (content.length < 0x100) writer.u8(0x81).u8(content.length);
-  else writer.u8(0x82).u16(content.length);
-  return writer.bytes(content).finish();
-}
-
-/** UTCTime (RFC 5280 Section 4.1.2.5.1). */
-function time(ms: number): Bytes {
-  const digits = new Date(ms)
-    .toISOString()
-    .replace(/\.\d+Z$|[-:T]/g, "")
-    .slice(2);
-  return element(0x17, new TextEncoder().encode(`${digits}Z`));
 }

@@ -1,36 +1,53 @@
-// The verifying end of an attested session: handshake, attest, verdict, then one request (spec/attested-session.md).
-import type { Duplex } from "node:stream";
-import { connect, createSecureContext, type SecureContext, type TLSSocket } from "node:tls";
+// The verifying end of an attested session: handshake, attest, verdict, between nodes the own evidence too, then one
+// request (spec/attested-session.md).
 import {
   type PeerEvidence,
-  parseEvidenceBundle,
   type SessionBinding,
+  serializeEvidenceBundle,
   type TrustPolicy,
   type VerifiedNode,
-  verifyNode,
 } from "@sotto/attestation";
 import type { Bytes, Clock, Random } from "@sotto/base";
+import { connectChannel, type SessionStream } from "#connect";
 import { bindChannel, serializeAttestRequest } from "./attest-request.ts";
-import { verifySessionCertificate } from "./certificate.ts";
-import { type Frame, frameType } from "./frame.ts";
+import { type JudgedCertificate, judgeSessionCertificate } from "./certificate.ts";
+import type { SecureChannel } from "./channel.ts";
+import { createClientRequest } from "./client-request.ts";
+import { type SessionAttester, type VerifiedEvidence, verifyEvidence } from "./evidence.ts";
+import { frameType } from "./frame.ts";
 import { FrameStream } from "./frame-stream.ts";
-import { alpn, hybridGroup, nonceLength, offeredGroups, tlsProfile } from "./profile.ts";
-import { RatlsError, type RatlsErrorCode } from "./ratls-error.ts";
+import { alpnOf, clientRole, defaultReattest, type MutualRole, nonceLength } from "./profile.ts";
+import { RatlsError } from "./ratls-error.ts";
+import type { ReattestInterval } from "./reattestation.ts";
+import { peerError } from "./told-error.ts";
 
-export type ClientSessionOptions = {
+type CommonOptions = {
   /** Carries the TLS bytes; belongs to the session from now on, and is destroyed with it. */
-  readonly stream: Duplex;
+  readonly stream: SessionStream;
   readonly policy: TrustPolicy;
-  readonly role: SessionBinding["role"];
   readonly clock: Clock;
   readonly random: Random;
-  /** Accept X25519 without its post-quantum half, default false. */
-  readonly allowClassical?: boolean;
-  /** Called each time the attest request, and later the request, has been handed to the stream whole. */
+  /** How often the server must attest anew while it answers; every 5 minutes and 16 MiB unless given. */
+  readonly reattest?: ReattestInterval;
+  /**
+   * Called each time an attest request, and when the request, has been handed to the stream whole. One of a long answer
+   * comes while that is still on its way.
+   */
   readonly onFlight?: () => void;
   /** Ends the opening of the session, not the session once it is open. */
   readonly signal?: AbortSignal;
 };
+
+/** Who the server must be; predictors and guards want to know who asks as well. */
+export type ClientSessionOptions = CommonOptions &
+  (
+    | { readonly role: "orchestrator"; readonly attester?: never }
+    | {
+        readonly role: MutualRole;
+        /** Makes this end's own evidence, once the server's has been verified; it may not have peers. */
+        readonly attester: SessionAttester;
+      }
+  );
 
 /** A session with a node that passed; good for one request. */
 export type ClientSession = {
@@ -40,7 +57,9 @@ export type ClientSession = {
   /**
    * Sends the request, padded to `padTo` bytes, and gives the pieces of its answer as they come.
    *
-   * Throws `RatlsError`: `truncated` when the answer does not come to its end, `peer-failed` when it ends as failed.
+   * Throws `RatlsError`: `truncated` when the answer does not come to its end, `peer-failed` when it ends as failed,
+   * `reattestation-missing` or `reattestation-mismatch` when a long one comes from who does not attest anew as it must;
+   * or the `AttestationError` of evidence that was refused then. What came before was from the node that was verified.
    */
   readonly request: (
     content: Bytes,
@@ -50,136 +69,94 @@ export type ClientSession = {
   readonly close: () => void;
 };
 
-/** Opens a session; resolves only with a verified node. Throws `RatlsError` or `AttestationError`. */
+/** What the client has said: over which channel, and what for. */
+type Asked = { readonly certificate: JudgedCertificate; readonly binding: SessionBinding };
+
+/** Opens a session; resolves only with a verified node. Throws `RatlsError`, `AttestationError`, or what the attester threw. */
 export async function openClientSession(options: ClientSessionOptions): Promise<ClientSession> {
-  const { stream, signal } = options;
-  const socket = connect({
-    socket: stream,
-    secureContext: clientContext(options.allowClassical === true),
-    ALPNProtocols: [alpn],
-    servername: "",
-    // The certificate is judged by its evidence, and by us below, not by the web's authorities.
-    rejectUnauthorized: false,
-    checkServerIdentity: () => undefined,
+  const { stream, role, clock, random, signal, onFlight } = options;
+  let judged: JudgedCertificate | undefined;
+  const channel = connectChannel(stream, {
+    alpn: alpnOf[role],
+    allowClassical: options.policy.allowClassical === true,
+    random,
+    judgeCertificate: (der) => {
+      judged = judgeSessionCertificate(der, clock());
+      return judged.spki;
+    },
   });
-  const frames = new FrameStream(socket);
-  socket.on("session", () => frames.fail(new RatlsError("session-ticket", "peer sent a session ticket")));
+  const asked = Promise.withResolvers<Asked>();
+  // Within the event and not after it, so that Finished and the attest request leave as one flight.
+  const frames = new FrameStream(channel, () => {
+    if (judged === undefined) throw new RatlsError("bad-certificate", "session certificate: missing");
+    const request = serializeAttestRequest(random(nonceLength));
+    const binding = bindChannel(channel, { end: "server", role }, judged.spkiDigest, request);
+    const following = options.attester === undefined ? [] : [frameType.attestRequest];
+    frames.expect([frameType.attestResponse, frameType.error], following);
+    frames.send(frameType.attestRequest, request, onFlight);
+    asked.resolve({ certificate: judged, binding });
+  });
   const abort = (): void => frames.fail(new RatlsError("aborted", "session was aborted"));
   signal?.addEventListener("abort", abort, { once: true });
   if (signal?.aborted === true) abort();
   try {
-    const evidence = await attest(socket, frames, options);
-    const { policy, clock } = options;
-    const node = await verifyNode({ ...evidence, policy, nowMs: clock() });
+    const { verified, spkiDigest } = await meet(frames, asked.promise, options);
+    if (options.attester !== undefined) await introduce(channel, frames, spkiDigest, options.attester);
     if (frames.failure !== undefined) throw frames.failure;
-    return createSession(socket, frames, { evidence, node }, options.onFlight);
+    const { reattest = defaultReattest, policy } = options;
+    const server = { role, spkiDigest, verified, attestedAt: clock() };
+    const again = { reattest, policy, clock, random, onFlight };
+    const close = (): void => channel.destroy();
+    const { request, isUsed } = createClientRequest({ channel, frames, server, close, ...again });
+    return { ...verified, request, isOpen: () => !isUsed() && frames.isOpen, close };
   } catch (error) {
-    socket.destroy();
-    stream.destroy();
+    channel.destroy();
     throw error;
   } finally {
     signal?.removeEventListener("abort", abort);
   }
 }
 
-const contexts = new Map<boolean, SecureContext>();
-
-// Holds no key and no session, so all sessions of a process can have the same.
-function clientContext(allowClassical: boolean): SecureContext {
-  let context = contexts.get(allowClassical);
-  if (context === undefined) {
-    context = createSecureContext({ ...tlsProfile, ecdhCurve: offeredGroups(allowClassical) });
-    contexts.set(allowClassical, context);
-  }
-  return context;
-}
-
-/** Resolves with the peer's evidence for the channel as this end sees it. */
-async function attest(
-  socket: TLSSocket,
+/** Resolves with the server, once its evidence for this channel has been verified. */
+async function meet(
   frames: FrameStream,
-  options: ClientSessionOptions,
-): Promise<PeerEvidence> {
-  const asked = new Promise<SessionBinding>((resolve) => {
-    // Within the event and not after it, so that Finished and the attest request leave as one flight.
-    socket.once("secureConnect", () => {
-      try {
-        const spkiDigest = checkHandshake(socket, options);
-        const request = serializeAttestRequest(options.random(nonceLength));
-        const binding = bindChannel(socket, options.role, spkiDigest, request);
-        frames.expect(frameType.attestResponse, frameType.error);
-        const sent = frames.write(frameType.attestRequest, request);
-        sent.then(options.onFlight, (error: Error) => frames.fail(error));
-        resolve(binding);
-      } catch (error) {
-        frames.fail(error instanceof Error ? error : new RatlsError("handshake-failed", "handshake refused"));
-      }
-    });
-  });
+  asked: Promise<Asked>,
+  { policy, clock, attester }: ClientSessionOptions,
+): Promise<{ readonly verified: VerifiedEvidence; readonly spkiDigest: Bytes }> {
   // Watches over the handshake as well: nothing is expected before the question has been put.
   const frame = await frames.read();
-  if (frame.type === frameType.error) throw peerError(frame);
-  return { binding: await asked, bundle: parseEvidenceBundle(frame.content) };
+  if (frame.type === frameType.error) throw peerError(frame.content);
+  const { certificate, binding } = await asked;
+  await certificate.verifySelfSignature();
+  const expectation = { binding, policy, nowMs: clock(), mayHavePeers: attester === undefined };
+  const verified = await verifyEvidence(frame.content, expectation);
+  if (attester === undefined) requirePredictor(verified);
+  return { verified, spkiDigest: certificate.spkiDigest };
 }
 
-function checkHandshake(socket: TLSSocket, options: ClientSessionOptions): Bytes {
-  if (socket.getProtocol() !== "TLSv1.3") throw new RatlsError("tls-version", "peer does not speak tls 1.3");
-  if (socket.isSessionReused()) throw new RatlsError("resumed", "peer resumed a session");
-  if (socket.alpnProtocol !== alpn) {
-    throw new RatlsError("wrong-protocol", "peer does not speak this protocol");
-  }
-  const group = socket.getEphemeralKeyInfo();
-  const name = group !== null && "name" in group ? group.name : undefined;
-  if (name !== hybridGroup && options.allowClassical !== true) {
-    throw new RatlsError("classical-downgrade", "key exchange has no post-quantum half");
-  }
-  return verifySessionCertificate(socket.getPeerX509Certificate(), options.clock());
+/** An orchestrator without a predictor that was verified here has nobody whom a question may go to. */
+function requirePredictor({ node }: VerifiedEvidence): void {
+  if (!node.peers.some(({ role }) => role === "predictor"))
+    throw new RatlsError("predictor-refused", "the orchestrator shows no predictor that it would ask");
 }
 
-function createSession(
-  socket: TLSSocket,
+/** Shows the server this end's own evidence; resolves when it has been accepted. */
+async function introduce(
+  channel: SecureChannel,
   frames: FrameStream,
-  { evidence, node }: Pick<ClientSession, "evidence" | "node">,
-  onFlight: (() => void) | undefined,
-): ClientSession {
-  let used = false;
-  const close = (): void => {
-    socket.destroy();
-  };
-  async function* request(content: Bytes, options: { readonly padTo?: number } = {}) {
-    if (used) throw new RatlsError("out-of-order", "session has had its request");
-    used = true;
-    try {
-      frames.expect(frameType.response, frameType.end, frameType.error);
-      // Not awaited: the answer may begin before the last byte of the question has left.
-      const sent = frames.write(frameType.request, content, options.padTo);
-      sent.then(onFlight, (error: Error) => frames.fail(error));
-      for (;;) {
-        const frame = await frames.read();
-        if (frame.type === frameType.error) throw peerError(frame);
-        if (frame.type === frameType.end && frame.content.length === 0) break;
-        if (frame.type !== frameType.response) throw new RatlsError("malformed", "end: has content");
-        if (frame.content.length > 0) yield frame.content;
-      }
-      // That the stream is over by now is as it should be; that it went on is not.
-      const { failure } = frames;
-      if (failure instanceof RatlsError && failure.code !== "truncated") throw failure;
-    } finally {
-      close();
-    }
+  spkiDigest: Bytes,
+  attester: SessionAttester,
+): Promise<void> {
+  const { content: request } = await frames.read();
+  const binding = bindChannel(channel, { end: "client", role: clientRole }, spkiDigest, request);
+  const evidence = serializeEvidenceBundle(await frames.whileOpen(attester.attest(binding)));
+  frames.expect([frameType.accepted]);
+  try {
+    await frames.write(frameType.attestResponse, evidence);
+    await frames.read();
+  } catch (cause) {
+    if (cause instanceof RatlsError && cause.code === "truncated")
+      throw new RatlsError("not-accepted", "peer closed when it had been shown evidence", { cause });
+    throw cause;
   }
-  return { node, evidence, request, isOpen: () => !used && frames.isOpen, close };
-}
-
-const toldErrors: readonly (readonly [code: RatlsErrorCode, message: string])[] = [
-  ["busy", "peer is busy"],
-  ["predictor-refused", "the orchestrator found no predictor that runs what was released"],
-  ["guard-refused", "the orchestrator found no guard that runs what was released"],
-];
-
-function peerError(frame: Frame): RatlsError {
-  const told = toldErrors.find(([code]) => Buffer.from(code).equals(frame.content));
-  return told === undefined
-    ? new RatlsError("peer-failed", "peer could not serve the session")
-    : new RatlsError(...told);
 }

@@ -1,8 +1,7 @@
-// Frames over a TLS socket, pulled one at a time; the first failure is what every later call gets.
-import type { TLSSocket } from "node:tls";
+// Frames over a secure channel, pulled one at a time; the first failure is what every later call gets.
+import type { SecureChannel } from "./channel.ts";
 import { type Frame, FrameParser, type FrameType, serializeFrame } from "./frame.ts";
 import { RatlsError } from "./ratls-error.ts";
-import { handshakeError, recordError } from "./tls-failure.ts";
 
 type Waiter = {
   readonly resolve: (frame: Frame) => void;
@@ -14,35 +13,47 @@ const frameOverhead = 256; // what an empty frame costs in the queue, roughly
 
 /** One reader, one writer. Nothing is expected of the peer until `expect` says so. */
 export class FrameStream {
-  readonly #socket: TLSSocket;
+  readonly #channel: SecureChannel;
   readonly #parser = new FrameParser();
   readonly #frames: Frame[] = [];
   #waitingBytes = 0;
   #waiter: Waiter | undefined;
   readonly #writes = new Set<(error: Error) => void>();
+  readonly #broken = Promise.withResolvers<never>();
   #failure: Error | undefined;
   #isSecure = false;
+  #isPeersTurn = true;
 
-  constructor(socket: TLSSocket) {
-    this.#socket = socket;
-    // Before any other listener, so that what those find wrong is no longer the handshake's failure.
-    socket.once("secure", () => {
-      this.#isSecure = true;
+  /** Listens to the channel; `onSecure` is called when its handshake is over. */
+  constructor(channel: SecureChannel, onSecure: () => void) {
+    this.#channel = channel;
+    this.#broken.promise.catch(() => {}); // most sessions break with nobody waiting for that
+    channel.handle({
+      secure: () => {
+        this.#isSecure = true;
+        onSecure();
+      },
+      data: (bytes) => this.#push(bytes),
+      fail: (error) => this.fail(error),
     });
-    socket.on("data", (bytes: Buffer) => this.#push(bytes));
-    socket.on("end", () => this.#break());
-    socket.on("close", () => this.#break());
-    socket.on("error", (cause) => this.#break(cause));
   }
 
-  /** Lets the peer send one frame of these types, or `response` frames up to one of another type. */
-  expect(...types: readonly FrameType[]): void {
+  /** Makes it the peer's turn to send one of these, as `FrameParser` has it. */
+  expect(types: readonly FrameType[], following: readonly FrameType[] = []): void {
+    this.#isPeersTurn = true;
+    this.#parser.expect(types, following);
+  }
+
+  /** Lets the peer send one of these although it is this end's turn. */
+  allow(types: readonly FrameType[]): void {
+    this.#isPeersTurn = false;
     this.#parser.expect(types);
   }
 
   /** Whether it is the peer's turn, in the handshake or after it. */
   get isWaiting(): boolean {
-    return this.#failure === undefined && (!this.#isSecure || this.#parser.isExpecting);
+    if (this.#failure !== undefined) return false;
+    return !this.#isSecure || (this.#isPeersTurn && this.#parser.isExpecting);
   }
 
   /** The next frame; frames that arrived before a failure come before it. One read at a time. */
@@ -51,7 +62,7 @@ export class FrameStream {
       const frame = this.#frames.shift();
       if (frame !== undefined) {
         this.#waitingBytes -= frame.content.length + frameOverhead;
-        if (this.#waitingBytes < maxWaitingBytes / 2 && this.#socket.isPaused()) this.#socket.resume();
+        if (this.#waitingBytes < maxWaitingBytes / 2 && this.#channel.isPaused()) this.#channel.resume();
         resolve(frame);
       } else if (this.#failure !== undefined) reject(this.#failure);
       else this.#waiter = { resolve, reject };
@@ -65,38 +76,48 @@ export class FrameStream {
         reject(this.#failure);
         return;
       }
-      // A socket that is destroyed may forget its callbacks.
+      // A channel that is destroyed may forget its writes.
       this.#writes.add(reject);
-      this.#socket.write(serializeFrame(type, content, padTo), (error) => {
-        this.#writes.delete(reject);
-        if (error) reject(this.#failure ?? recordError(error));
-        else resolve();
-      });
+      this.#channel.write(serializeFrame(type, content, padTo)).then(
+        () => {
+          this.#writes.delete(reject);
+          resolve();
+        },
+        (error: Error) => {
+          this.#writes.delete(reject);
+          reject(this.#failure ?? error);
+        },
+      );
     });
   }
 
+  /** Writes a frame that nobody waits for; `written` is called when it has been handed to the stream below. */
+  send(type: FrameType, content: Uint8Array, written: (() => void) | undefined, padTo?: number): void {
+    this.write(type, content, padTo).then(written, (error: Error) => this.fail(error));
+  }
+
   /** Writes a last frame and closes this direction; resolves when that is done, or the peer has closed meanwhile. */
-  end(type: FrameType, content: Uint8Array, padTo = 0): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#failure !== undefined) {
-        reject(this.#failure);
-        return;
-      }
-      this.#socket.once("close", resolve);
-      this.#socket.end(serializeFrame(type, content, padTo), () => resolve());
-    });
+  async end(type: FrameType, content: Uint8Array, padTo = 0): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
+    await this.#channel.end(serializeFrame(type, content, padTo));
   }
 
   /** Breaks the session, unless it is broken already. */
   fail(error: Error): void {
     if (this.#failure !== undefined) return;
     this.#failure = error;
+    this.#broken.reject(error);
     const waiter = this.#waiter;
     this.#waiter = undefined;
     waiter?.reject(error);
     for (const reject of this.#writes) reject(error);
     this.#writes.clear();
-    this.#socket.destroy();
+    this.#channel.destroy();
+  }
+
+  /** What others make, unless the session breaks before. */
+  whileOpen<T>(made: Promise<T>): Promise<T> {
+    return Promise.race([made, this.#broken.promise]);
   }
 
   /** What broke the session, or undefined. */
@@ -105,7 +126,7 @@ export class FrameStream {
   }
 
   get isOpen(): boolean {
-    return this.#failure === undefined && !this.#socket.destroyed;
+    return this.#failure === undefined && !this.#channel.isDestroyed();
   }
 
   #push(bytes: Uint8Array): void {
@@ -120,14 +141,9 @@ export class FrameStream {
           this.#waitingBytes += frame.content.length + frameOverhead;
         }
       }
-      if (this.#waitingBytes >= maxWaitingBytes) this.#socket.pause();
+      if (this.#waitingBytes >= maxWaitingBytes) this.#channel.pause();
     } catch (error) {
       this.fail(error instanceof RatlsError ? error : new RatlsError("malformed", "frame: unreadable"));
     }
-  }
-
-  #break(cause?: Error): void {
-    if (this.#failure !== undefined) return;
-    this.fail(this.#isSecure ? recordError(cause) : handshakeError(cause));
   }
 }

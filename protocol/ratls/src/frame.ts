@@ -10,6 +10,7 @@ export const frameType = {
   response: 4,
   end: 5,
   error: 6,
+  accepted: 7,
 } as const;
 export type FrameType = (typeof frameType)[keyof typeof frameType];
 
@@ -25,6 +26,7 @@ const maxLength: Readonly<Record<FrameType, number>> = {
   [frameType.response]: limits.response,
   [frameType.end]: limits.last,
   [frameType.error]: limits.last,
+  [frameType.accepted]: 0,
 };
 
 /**
@@ -57,13 +59,18 @@ type Incoming = {
  */
 export class FrameParser {
   #expected: readonly FrameType[] = [];
+  #following: readonly FrameType[] = [];
   readonly #head = new Uint8Array(headLength);
   #headFilled = 0;
   #incoming: Incoming | undefined;
 
-  /** From now on these may come: one frame, or `response` frames up to one of another type. */
-  expect(types: readonly FrameType[]): void {
+  /**
+   * From now on these may come: one frame, and then one of `following`. With `response` among them, any number of those
+   * and at most one `attestResponse` come before the one frame.
+   */
+  expect(types: readonly FrameType[], following: readonly FrameType[] = []): void {
     this.#expected = types;
+    this.#following = following;
   }
 
   get isExpecting(): boolean {
@@ -82,9 +89,19 @@ export class FrameParser {
       frames.push({ type: incoming.type, content: incoming.content });
       this.#incoming = undefined;
       this.#headFilled = 0;
-      if (incoming.type !== frameType.response) this.#expected = [];
+      this.#advance(incoming.type);
     }
     return frames;
+  }
+
+  #advance(type: FrameType): void {
+    if (type === frameType.response) return;
+    if (type === frameType.attestResponse && this.#expected.includes(frameType.response)) {
+      this.#expected = this.#expected.filter((other) => other !== type);
+      return;
+    }
+    this.#expected = this.#following;
+    this.#following = [];
   }
 
   #readHead(bytes: Uint8Array): Uint8Array {
@@ -139,5 +156,5 @@ function readPadding(incoming: Incoming, bytes: Uint8Array): Uint8Array {
 }
 
 function isFrameType(type: number): type is FrameType {
-  return type >= frameType.attestRequest && type <= frameType.error;
+  return type >= frameType.attestRequest && type <= frameType.accepted;
 }

@@ -1,42 +1,45 @@
-// The attested session's constants (spec/attested-session.md): TLS profile, labels, limits.
-import { constants } from "node:crypto";
-import type { SecureContextOptions } from "node:tls";
+// The attested session's constants (spec/attested-session.md): labels, lifetimes, limits.
 
-/** Application protocol that both ends insist on (RFC 7301). */
-export const alpn = "sotto/1";
+import type { SessionBinding } from "@sotto/attestation";
+
+/** What a session's server is. */
+export type SessionRole = SessionBinding["role"];
+
+/** Servers that talk to other nodes only, and want their evidence too. */
+export type MutualRole = Exclude<SessionRole, "orchestrator">;
+
+/** Application protocol that both ends insist on (RFC 7301); it tells whether one end attests or both. */
+export const alpnOf: Readonly<Record<SessionRole, string>> = {
+  orchestrator: "sotto/1",
+  predictor: "sotto-node/1",
+  guard: "sotto-node/1",
+};
+
+/** What the client of a mutual session is, always. */
+export const clientRole = "orchestrator" satisfies SessionRole;
+
+/** Labels of the exporters that the evidence of each end is bound to (RFC 8446 Section 7.5). */
+export const exporterLabels = {
+  server: "EXPORTER-sotto-attested-session-1-server",
+  client: "EXPORTER-sotto-attested-session-1-client",
+} as const;
+export const exporterLength = 32;
+
 export const hybridGroup = "X25519MLKEM768";
 export const classicalGroup = "X25519";
 
-/** Label and length of the exporter that evidence is bound to (RFC 8446 Section 7.5). */
-export const exporterLabel = "EXPORTER-sotto-attested-session-1-server";
-export const exporterLength = 32;
-
-/**
- * TLS 1.3, two suites, one signature scheme, no authorities (RFC 8446).
- *
- * Tickets are not among Node's options: processes that accept sessions run with `openssl.cnf`, and clients refuse
- * a session that brings one.
- */
-export const tlsProfile = {
-  minVersion: "TLSv1.3",
-  maxVersion: "TLSv1.3",
-  ciphers: "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384",
-  sigalgs: "ecdsa_secp256r1_sha256",
-  // SSL_OP_NO_TICKET alone would turn stateless tickets into stateful ones; it stands here against resumption.
-  secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
-  // Not an empty default: Node would read its hundred and more authorities, milliseconds in a fresh process.
-  ca: [],
-} as const satisfies SecureContextOptions;
-
 /** Groups to offer: the hybrid one, and X25519 after it only for who asks for that. */
-export function offeredGroups(allowClassical: boolean): string {
-  return allowClassical ? `${hybridGroup}:${classicalGroup}` : hybridGroup;
+export function offeredGroups(
+  allowClassical: boolean,
+): readonly (typeof hybridGroup | typeof classicalGroup)[] {
+  return allowClassical ? [hybridGroup, classicalGroup] : [hybridGroup];
 }
 
 /** Certificates live as long as a session may, with room for clocks that differ. */
 export const certificateLifetimeMs = 50 * 60_000;
 export const maxCertificateLifetimeMs = 60 * 60_000;
 export const clockSkewMs = 5 * 60_000;
+export const maxCertificateBytes = 2 * 1024;
 
 export const attestVersion = 1;
 export const nonceLength = 32;
@@ -53,3 +56,10 @@ export const limits = {
 
 /** Sizes of answers show in steps of this many bytes only. */
 export const answerPadding = 256;
+
+/** How often the server of a long answer must attest anew: after so much time, or so many bytes of the answer. */
+export const defaultReattest = { everyMs: 5 * 60_000, everyBytes: 16 * 1024 * 1024 } as const;
+/** How long it may take to do so. */
+export const reattestGraceMs = 60_000;
+/** How often it can be asked to in one session. */
+export const maxReattests = 16;

@@ -14,6 +14,7 @@ const limitOf: Readonly<Record<FrameType, number>> = {
   4: 64 * 1024,
   5: 64,
   6: 64,
+  7: 0,
 };
 const types = Object.values(frameType);
 
@@ -159,6 +160,34 @@ test("one frame is expected, except of answers", () => {
   assert.ok(reading.isExpecting);
   reading.push(serializeFrame(frameType.end, new Uint8Array()));
   assert.ok(!reading.isExpecting);
+});
+
+test("what follows is expected in its turn, and not before", () => {
+  const frame = (type: FrameType) => serializeFrame(type, new Uint8Array());
+  const begin = () => {
+    const reading = new FrameParser();
+    reading.expect([frameType.attestResponse, frameType.error], [frameType.attestRequest]);
+    return reading;
+  };
+  const [evidence, request] = [frame(frameType.attestResponse), frame(frameType.attestRequest)];
+  assert.deepEqual(
+    begin()
+      .push(concatBytes(evidence, request))
+      .map(({ type }) => type),
+    [frameType.attestResponse, frameType.attestRequest],
+  );
+  for (const wrong of [[request], [evidence, evidence], [evidence, request, request], [evidence, frame(7)]])
+    refuses("out-of-order", () => begin().push(concatBytes(...wrong)));
+});
+
+test("evidence may come between the pieces of an answer where it is asked for, once", () => {
+  const frame = (type: FrameType) => serializeFrame(type, new Uint8Array());
+  const { response, attestResponse, end } = frameType;
+  const allowed = [response, attestResponse, response, end].map(frame);
+  assert.equal(parser(response, end, attestResponse).push(concatBytes(...allowed)).length, 4);
+  const twice = concatBytes(...[response, attestResponse, attestResponse].map(frame));
+  refuses("out-of-order", () => parser(response, end, attestResponse).push(twice));
+  refuses("out-of-order", () => parser(response, end).push(concatBytes(...allowed)));
 });
 
 test("memory follows what has arrived, not what was announced", () => {

@@ -1,52 +1,24 @@
 // What either end refuses before any evidence. Numbers are rows of the list of audit findings.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { generateKeyPairSync, type KeyObject, X509Certificate } from "node:crypto";
+import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { ConnectionOptions, TLSSocket } from "node:tls";
-import { amdRoots, type TrustPolicy } from "@sotto/attestation";
-import {
-  ByteReader,
-  type Bytes,
-  ByteWriter,
-  concatBytes,
-  serializePem,
-  sha256,
-  systemRandom,
-} from "@sotto/base";
-import {
-  createSessionCertificate,
-  serializeSpki,
-  signCertificate,
-  verifySessionCertificate,
-} from "../src/certificate.ts";
+import { ByteReader, type Bytes, ByteWriter, concatBytes, sha256, systemRandom } from "@sotto/base";
 import { frameType } from "../src/frame.ts";
-import { acceptServerSession, openClientSession, RatlsError, type RatlsErrorCode } from "../src/index.ts";
-import { goodCertificate, rawClient, rawFrame, rawServer } from "./peer.ts";
+import { openClientSession, RatlsError, type RatlsErrorCode } from "../src/index.ts";
+import { acceptServerSession } from "../src/server.node.ts";
+import { asByteStream } from "./byte-stream.ts";
+import { badCertificates, selfSigned } from "./certificates.ts";
+import { rawClient, rawFrame, rawServer, unmetPolicy } from "./peer.ts";
 import { createLink } from "./stage.ts";
 
 const random = systemRandom;
-const hourMs = 3_600_000;
+const attestFrameLength = 9 + 33;
 
-// No evidence is ever judged here, so no policy is ever met.
-const policy: TrustPolicy = {
-  profile: "production",
-  roots: amdRoots,
-  platform: {
-    generations: [],
-    minimumTcb: {},
-    vmpl: 0,
-    allowVlek: false,
-    allowSmt: false,
-    requireAliasCheck: true,
-  },
-  log: { logs: [], witnesses: [], quorum: undefined },
-  maxProofAgeMs: 0,
-  minimumSecurityVersion: 0,
-};
 const neverAttest = { attest: () => new Promise<never>(() => {}) };
 
 function isRefused(code: RatlsErrorCode) {
@@ -81,14 +53,24 @@ async function serverRefuses(
 async function clientRefuses(
   code: RatlsErrorCode,
   serve: (stream: ReturnType<typeof createLink>["server"]) => TLSSocket | undefined,
+  heardBytes = 0,
 ): Promise<void> {
   const { client, server } = createLink();
   const heard: Buffer[] = [];
-  const peer = serve(server)?.on("data", (bytes: Buffer) => heard.push(bytes));
-  const opened = openClientSession({ stream: client, policy, role: "orchestrator", clock: Date.now, random });
+  const peer = serve(server)?.on("data", (bytes: Buffer) => {
+    heard.push(bytes);
+    peer?.write(rawFrame(frameType.attestResponse, new Uint8Array()));
+  });
+  const opened = openClientSession({
+    stream: asByteStream(client),
+    policy: unmetPolicy,
+    role: "orchestrator",
+    clock: Date.now,
+    random,
+  });
   await assert.rejects(opened, isRefused(code));
   assert.ok(client.destroyed, "what carried the session is closed");
-  assert.equal(Buffer.concat(heard).length, 0, "nothing was asked");
+  assert.equal(Buffer.concat(heard).length, heardBytes, "nothing else was asked");
   peer?.destroy();
 }
 
@@ -133,8 +115,8 @@ test("11: the server resumes no session that a client offers, and takes no early
 test("11: the client refuses a session that brings a ticket", async () => {
   const giver = startTicketServer();
   const opened = openClientSession({
-    stream: giver.stream,
-    policy,
+    stream: asByteStream(giver.stream),
+    policy: unmetPolicy,
     role: "orchestrator",
     clock: Date.now,
     random,
@@ -145,7 +127,13 @@ test("11: the client refuses a session that brings a ticket", async () => {
 
 test("11, 12: what the client offers is TLS 1.3, one hybrid group, no resumption, no early data, no name", async () => {
   const { client, server } = createLink();
-  const opened = openClientSession({ stream: client, policy, role: "orchestrator", clock: Date.now, random });
+  const opened = openClientSession({
+    stream: asByteStream(client),
+    policy: unmetPolicy,
+    role: "orchestrator",
+    clock: Date.now,
+    random,
+  });
   const [flight]: Buffer[] = await once(server, "data");
   const extensions = parseClientHello(new Uint8Array(flight ?? []));
   const hex = (type: number) => Buffer.from(extensions.get(type) ?? []).toString("hex");
@@ -224,14 +212,14 @@ test("the client hears nothing before it has asked", async () => {
   for (const [code, type] of [
     ["out-of-order", frameType.response],
     ["out-of-order", frameType.attestRequest],
-    ["unknown-frame", 7],
+    ["unknown-frame", 8],
   ] as const) {
     const { client, server } = createLink();
     const peer = rawServer(server);
     peer.once("secure", () => peer.write(rawFrame(type, Buffer.from("answer"))));
     const opened = openClientSession({
-      stream: client,
-      policy,
+      stream: asByteStream(client),
+      policy: unmetPolicy,
       role: "orchestrator",
       clock: Date.now,
       random,
@@ -242,57 +230,11 @@ test("the client hears nothing before it has asked", async () => {
 });
 
 test("32, 34: the client takes a certificate of P-256, an hour at most, valid now, signed by itself", async () => {
-  const now = Date.now();
-  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const other = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const minute = 60_000;
-  const good = selfSigned(publicKey, privateKey, now, now + hourMs);
-  assert.deepEqual(
-    verifySessionCertificate(new X509Certificate(good.cert), now),
-    sha256(new Uint8Array(publicKey.export({ type: "spki", format: "der" }))),
-  );
-  const damaged = flipLastByte(good.cert);
-  const bad: readonly (readonly [string, { cert: string; key: string }])[] = [
-    ["valid for more than an hour", selfSigned(publicKey, privateKey, now, now + hourMs + 1000)],
-    ["not valid now", selfSigned(publicKey, privateKey, now - hourMs - minute, now - 6 * minute)],
-    ["not valid now", selfSigned(publicKey, privateKey, now + 6 * minute, now + hourMs)],
-    ["not signed by itself", { ...selfSigned(publicKey, other.privateKey), key: good.key }],
-    ["not signed by itself", { cert: damaged, key: good.key }],
-  ];
-  for (const [why, pair] of bad) {
-    const message = `session certificate: ${why}`;
-    const verify = () => verifySessionCertificate(new X509Certificate(pair.cert), now);
-    assert.throws(verify, { code: "bad-certificate", message });
-    await clientRefuses("bad-certificate", (stream) => rawServer(stream, pair));
+  for (const { why, pair } of badCertificates()) {
+    // Its signature is checked while the evidence is on its way, all else before that is asked for.
+    const heard = why === "not signed by itself" ? attestFrameLength : 0;
+    await clientRefuses("bad-certificate", (stream) => rawServer(stream, pair), heard);
   }
-  for (const namedCurve of ["P-384", "secp256k1"]) {
-    const keys = generateKeyPairSync("ec", { namedCurve });
-    const { cert } = selfSigned(keys.publicKey, keys.privateKey);
-    const message = "session certificate: key is not on p-256";
-    assert.throws(() => verifySessionCertificate(new X509Certificate(cert), now), { message });
-  }
-  assert.throws(() => verifySessionCertificate(undefined, now), { code: "bad-certificate" });
-});
-
-test("each session has a key and a serial of its own, and openssl agrees with what we write", () => {
-  const made = [goodCertificate(), goodCertificate()];
-  const [left, right] = made.map(({ certificate }) => new X509Certificate(certificate));
-  assert.ok(left !== undefined && right !== undefined);
-  assert.notEqual(left.serialNumber, right.serialNumber);
-  assert.notDeepEqual(made[0]?.spkiDigest, made[1]?.spkiDigest);
-  assert.notEqual(made[0]?.key, made[1]?.key);
-  for (const certificate of [left, right]) {
-    assert.equal(certificate.subject, "CN=sotto");
-    assert.equal(certificate.issuer, "CN=sotto");
-    assert.ok(certificate.validToDate.getTime() - certificate.validFromDate.getTime() <= hourMs);
-  }
-  assert.deepEqual(
-    made[0]?.spkiDigest,
-    sha256(new Uint8Array(left.publicKey.export({ type: "spki", format: "der" }))),
-  );
-  const short = () => new Uint8Array(8); // even for a serial of zeros the encoding is minimal
-  const { certificate } = createSessionCertificate(Date.UTC(2030, 0, 1), short);
-  assert.equal(new X509Certificate(certificate).serialNumber, "4000000000000000");
 });
 
 test("an aborted session ends as such, at once, and with it its stream", async () => {
@@ -302,7 +244,14 @@ test("an aborted session ends as such, at once, and with it its stream", async (
     const { client, server } = createLink({ server: () => [] });
     const { signal } = aborting;
     const refused = [
-      openClientSession({ stream: client, policy, role: "orchestrator", clock: Date.now, random, signal }),
+      openClientSession({
+        stream: asByteStream(client),
+        policy: unmetPolicy,
+        role: "orchestrator",
+        clock: Date.now,
+        random,
+        signal,
+      }),
       acceptServerSession({ stream: server, role: "orchestrator", attester: neverAttest, random, signal }),
     ].map((session) => assert.rejects(session, isRefused("aborted")));
     await new Promise(setImmediate);
@@ -311,20 +260,6 @@ test("an aborted session ends as such, at once, and with it its stream", async (
     assert.ok(client.destroyed && server.destroyed);
   }
 });
-
-/** A certificate for `subject`, signed with `key`, which is the server's as well. */
-function selfSigned(subject: KeyObject, key: KeyObject, from = Date.now(), to = from + hourMs / 2) {
-  const isP256 = subject.asymmetricKeyDetails?.namedCurve === "prime256v1";
-  const spki = isP256 ? serializeSpki(subject) : subject.export({ type: "spki", format: "der" });
-  const cert = serializePem("CERTIFICATE", signCertificate({ spki, key, from, to, random }));
-  return { cert, key: key.export({ type: "pkcs8", format: "pem" }).toString() };
-}
-
-function flipLastByte(pem: string): string {
-  const der = new Uint8Array(new X509Certificate(pem).raw);
-  der[der.length - 1] = (der[der.length - 1] ?? 0) ^ 1;
-  return serializePem("CERTIFICATE", der);
-}
 
 function startTicketServer() {
   const child = spawn(process.execPath, [join(import.meta.dirname, "ticket-server.ts")], {

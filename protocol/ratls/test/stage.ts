@@ -5,16 +5,13 @@ import {
   boundParts,
   createBatch,
   type EvidenceBundle,
-  type SessionBinding,
+  type PeerEvidence,
+  type SandboxLayer,
   sandboxLayers,
   sessionLeaf,
+  type TrustSettings,
 } from "@sotto/attestation";
-import {
-  createReportSigner,
-  createSimulatedChip,
-  developmentPolicy,
-  type ReportSigner,
-} from "@sotto/attestation/software";
+import { createReportSigner, createSimulatedChip, developmentPolicy } from "@sotto/attestation/software";
 import { type Bytes, copyBytes, encodeBase64, systemRandom } from "@sotto/base";
 import {
   cosign,
@@ -31,9 +28,10 @@ import {
   serializeVerifier,
   signNote,
 } from "@sotto/log";
-import type { SessionAttester } from "../src/index.ts";
+import type { SessionAttester } from "../src/server.node.ts";
+import { asByteStream } from "./byte-stream.ts";
 
-const measurement = "5a".repeat(48);
+const measurements = { first: "5a".repeat(48), second: "a5".repeat(48) } as const;
 const roles = ["orchestrator", "predictor", "guard"] as const;
 
 type Released = Pick<EvidenceBundle, "statement" | "proof">;
@@ -42,16 +40,21 @@ type Released = Pick<EvidenceBundle, "statement" | "proof">;
 export async function createStage() {
   const nowMs = Date.now();
   const chip = await createSimulatedChip(nowMs, systemRandom);
-  const signer = await createReportSigner(chip, measurement);
+  const signers = {
+    first: await createReportSigner(chip, measurements.first),
+    second: await createReportSigner(chip, measurements.second),
+  };
   const log = await generateSigner("log.example", noteKeyType.ed25519);
   const witness = await generateSigner("witness.example", noteKeyType.cosignature);
   const nowSeconds = Math.floor(nowMs / 1000);
-  const statements = roles.map((role) =>
+  const versions = ["1.0.0", "1.0.1"] as const;
+  const all = roles.flatMap((role) => versions.map((version) => ({ role, version })));
+  const statements = all.map(({ role, version }) =>
     serializeStatement({
       kind: "release",
       role,
-      version: "1.0.0",
-      measurements: [measurement],
+      version,
+      measurements: [measurements.first, measurements.second],
       code: `sha256:${"00".repeat(32)}`,
       config: `sha256:${"11".repeat(32)}`,
       weights: role !== "orchestrator" ? [`sha256:${"22".repeat(32)}`] : [],
@@ -69,13 +72,13 @@ export async function createStage() {
     ...note,
     signatures: [...note.signatures, await cosign(text, witness, nowSeconds)],
   });
-  const releases = new Map<Role, Released>();
-  for (const [index, role] of roles.entries()) {
+  const releases = new Map<string, Released>();
+  for (const [index, { role, version }] of all.entries()) {
     const path = inclusionProof(index, tree.size, tree.read);
     const proof = serializeProof({ index, path, checkpoint });
-    releases.set(role, { statement: statements[index] ?? new Uint8Array(), proof });
+    releases.set(`${role} ${version}`, { statement: statements[index] ?? new Uint8Array(), proof });
   }
-  const policy = developmentPolicy({
+  const settings: TrustSettings = {
     platform: {
       generations: ["turin"],
       minimumTcb: {},
@@ -90,28 +93,47 @@ export async function createStage() {
     maxProofAgeMs: 3_600_000,
     minimumSecurityVersion: 1,
     simulatedRoot: encodeBase64(chip.ark),
+  };
+  const policy = developmentPolicy(settings);
+  /** Evidence for sessions, with a release of `role`; an orchestrator relies on a predictor unless told otherwise. */
+  const attester = (role: Role, given: Attesting = {}): SessionAttester => ({
+    attest: async (binding) => {
+      const { version = "1.0.0", vcpus = "first", layers = sandboxLayers } = given;
+      const peers = given.peers ?? (role === "orchestrator" ? [await predictor] : []);
+      const released = releases.get(`${role} ${version}`);
+      if (released === undefined) throw new Error("no such release");
+      const parts = { ...released, layers, gpus: [], peers };
+      const { reportData, pathFor } = createBatch([sessionLeaf(binding, boundParts(parts))]);
+      const report = await signers[vcpus].sign(reportData);
+      return { ...parts, snp: { report, certificates: chip.certificates }, batch: pathFor(0) };
+    },
   });
-  /** Evidence for sessions, with the release of `role`. */
-  const attester = (role: Role): SessionAttester => ({
-    attest: (binding) => attest(binding, signer, chip.certificates, releases.get(role)),
+  const predictor = attestAsPeer(attester("predictor"));
+  /** A report of the chip's over 64 bytes of one's own choosing, which no node would give. */
+  const report = async (data: Bytes) => ({
+    report: await signers.first.sign(data),
+    certificates: chip.certificates,
   });
-  return { policy, attester };
+  return { policy, settings, attester, report };
+}
+
+/** What may be different about a node: its release, how many processors it has, whom it relies on, its sandbox. */
+export type Attesting = {
+  readonly version?: "1.0.0" | "1.0.1";
+  readonly vcpus?: "first" | "second";
+  readonly peers?: readonly PeerEvidence[];
+  readonly layers?: readonly SandboxLayer[];
+};
+
+/** Evidence of a predictor for a channel that some orchestrator has with it. */
+async function attestAsPeer(attester: SessionAttester): Promise<PeerEvidence> {
+  const [spkiDigest, nonce, exporter, requestDigest] = [32, 32, 32, 32].map(systemRandom);
+  if (!spkiDigest || !nonce || !exporter || !requestDigest) throw new Error("no randomness");
+  const binding = { role: "predictor", spkiDigest, nonce, exporter, requestDigest } as const;
+  return { binding, bundle: await attester.attest(binding) };
 }
 
 export type Stage = Awaited<ReturnType<typeof createStage>>;
-
-async function attest(
-  binding: SessionBinding,
-  signer: ReportSigner,
-  certificates: Bytes,
-  released: Released | undefined,
-): Promise<EvidenceBundle> {
-  if (released === undefined) throw new Error("no such release");
-  const parts = { ...released, layers: sandboxLayers, gpus: [], peers: [] };
-  const { reportData, pathFor } = createBatch([sessionLeaf(binding, boundParts(parts))]);
-  const report = await signer.sign(reportData);
-  return { ...parts, snp: { report, certificates }, batch: pathFor(0) };
-}
 
 /** Sees what is written at one end, and says what arrives at the other. */
 export type Tap = (bytes: Bytes) => readonly (Uint8Array | "end")[];
@@ -164,11 +186,11 @@ class LinkEnd extends Duplex {
 
 const straight: Tap = (bytes) => [bytes];
 
-/** Two ends of a byte stream in memory; taps see what the client and what the server writes. */
+/** Two ends of a byte stream in memory; `stream` is the client's as sessions take it, taps see what either end writes. */
 export function createLink(taps: { readonly client?: Tap; readonly server?: Tap } = {}) {
   const client = new LinkEnd(taps.client ?? straight);
   const server = new LinkEnd(taps.server ?? straight);
   client.other = server;
   server.other = client;
-  return { client, server };
+  return { client, server, stream: asByteStream(client) };
 }

@@ -35,7 +35,9 @@ export function runOrchestrator({ requiresAllLayers }: { readonly requiresAllLay
     const processes = await openSessionPool({
       sandbox: sessionSandbox(config),
       start: async (sandbox) => {
-        const process = await startSession({ sandbox, predictors, guards, random: systemRandom });
+        const process = await startSession({
+          ...{ sandbox, predictors, guards, random: systemRandom, attest: attester.attest },
+        });
         const { obstacle } = process;
         if (obstacle === "predictor-refused" || obstacle === "predictor-unreachable")
           log.tell("predictor-missing", { why: obstacle });
@@ -71,6 +73,7 @@ export function runOrchestrator({ requiresAllLayers }: { readonly requiresAllLay
         processes.close();
         log.close();
         await server.close();
+        await attester.close();
       },
     };
   });

@@ -1,10 +1,12 @@
 // Starts a sealed process of the orchestrator, joined to one predictor, and to one guard where a guard model is asked: it
-// verifies them before it is ready.
+// verifies them, and shows them evidence of its own, before it is ready.
 import { connect, type Socket } from "node:net";
 import type { Random } from "@sotto/base";
 import {
+  type Attest,
   linkSocket,
   MessageError,
+  openNodeDesk,
   type Pooled,
   type SandboxOptions,
   type SealedControls,
@@ -29,6 +31,8 @@ export type SessionProcessOptions = {
   /** Undefined where no guard model is asked. */
   readonly guards?: readonly NodeAddress[] | undefined;
   readonly random: Random;
+  /** Makes the evidence that those nodes want to see of this one. */
+  readonly attest: Attest;
   /** How a process is started; sealed, unless a measurement is made of what that costs. */
   readonly start?: typeof startSealed;
 };
@@ -65,9 +69,16 @@ export async function startSession(options: SessionProcessOptions): Promise<Sess
     const process = await (options.start ?? startSealed)({
       sandbox: options.sandbox,
       startMs,
-      onStart: (controls) => {
-        upstreams = linkUpstreams(controls, sockets);
-        return upstreams;
+      onStart: (starting) => {
+        upstreams = linkUpstreams(starting, sockets);
+        const { attest } = options;
+        const desk = openNodeDesk(
+          { process: starting, role: "orchestrator", attest },
+          new Set(sockets.keys()),
+        );
+        const asked: SealedHandlers["asked"] = (type, content) =>
+          type === "attest" ? void desk(content) : starting.kill();
+        return { ...upstreams, asked };
       },
     });
     process.ended.finally(leaveAll);

@@ -4,10 +4,10 @@ import { type Bytes, type Clock, encodeHex, type Random, readBody } from "@sotto
 import { problem } from "@sotto/kit";
 import {
   type Attest,
-  answerAttest,
   maxPiece,
   messageType,
   type Outcome,
+  openClientDesk,
   type ProcessPool,
   SealedError,
 } from "@sotto/sealed";
@@ -93,17 +93,18 @@ export function createSwitchboard(dependencies: SwitchboardDependencies): Switch
     const expiresAt = now + limits.lifetimeMs;
     const session: Session = { process, carrier, expiresAt, drop, usedAt: now, receivedBytes };
     let outcome: Outcome | undefined;
-    let attested = false;
+    const desk = openClientDesk({ process: { ...process, kill: drop }, role: "orchestrator", attest, clock });
     sessions.set(handle, session);
     process.assign({
-      bytes: (_name, bytes) => carrier.write(bytes),
+      bytes: (_name, bytes) => {
+        session.usedAt = clock();
+        return carrier.write(bytes);
+      },
       flight: (received) => carrier.endFlight(received),
       end: () => carrier.finish(),
       asked: (type, content) => {
-        // One session, one report; and no engine to take turns with.
-        if (type !== "attest" || attested) return drop();
-        attested = true;
-        void answerAttest(process, "orchestrator", attest, content);
+        if (type === "attest") void desk(content);
+        else drop(); // there is no engine to take turns with
       },
       done: (given) => {
         outcome = given;

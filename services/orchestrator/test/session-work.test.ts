@@ -7,11 +7,20 @@ import { join } from "node:path";
 import { Duplex, PassThrough } from "node:stream";
 import { after, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { amdRoots, type TrustPolicy } from "@sotto/attestation";
 import { type Bytes, decodeUtf8, encodeUtf8, systemRandom } from "@sotto/base";
 import { jsonAnswer, sendRequest, serveRequest } from "@sotto/exchange";
 import { classifierUrl, policyUrl } from "@sotto/guard";
-import { acceptServerSession, openClientSession, RatlsError } from "@sotto/ratls";
-import { type Attest, answerAttest, createSealedPeer, type Obstacle, type StreamName } from "@sotto/sealed";
+import { openClientSession, RatlsError } from "@sotto/ratls";
+import { acceptServerSession } from "@sotto/ratls/server";
+import {
+  type Attest,
+  createSealedPeer,
+  type Obstacle,
+  openClientDesk,
+  openNodeDesk,
+  type StreamName,
+} from "@sotto/sealed";
 import { Channel } from "@sotto/sealed/child";
 import { createStage } from "../../../protocol/ratls/test/stage.ts";
 import { createSessionWork } from "../src/sealed/session-work.ts";
@@ -20,7 +29,10 @@ const stage = await createStage();
 const folder = mkdtempSync(join(tmpdir(), "sotto-orchestrator-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-type Node = { readonly role: "predictor" | "guard"; readonly says: string } | "absent" | "broken";
+type Node =
+  | { readonly role: "predictor" | "guard"; readonly says: string; readonly clientPolicy?: TrustPolicy }
+  | "absent"
+  | "broken";
 
 /** One end of a stream that the parent carries. */
 class Carried extends Duplex {
@@ -45,10 +57,18 @@ class Carried extends Duplex {
     this.#send(undefined);
     done();
   }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#send(undefined);
+    done(error);
+  }
 }
 
 /** Starts the work with these nodes; `asked` is what reached their models. */
-async function start(nodes: { readonly predictor: Node; readonly guard?: Node }) {
+async function start(
+  nodes: { readonly predictor: Node; readonly guard?: Node },
+  { isWithoutEvidence = false } = {},
+) {
   const model = nodes.guard === undefined ? {} : { model: { timeoutMs: 5000 } };
   const config = join(folder, `${systemRandom(6).toHex()}.json`);
   writeFileSync(config, JSON.stringify({ trust: {}, guard: model }));
@@ -56,13 +76,29 @@ async function start(nodes: { readonly predictor: Node; readonly guard?: Node })
   const work = createSessionWork(() => stage.policy, JSON.stringify({ config, policy, classifier }));
   const [input, output] = [new PassThrough(), new PassThrough()];
   const { promise: ended } = Promise.withResolvers<undefined>();
-  const peer = createSealedPeer({ input, output, kill: () => {}, ended, onReady: () => {} });
+  const peer = createSealedPeer({
+    input,
+    output,
+    kill: () => {},
+    ended,
+    onLocked: () => {},
+    onReady: () => {},
+  });
   const channel = new Channel(input, output, () => {});
   const open = (name: StreamName): Carried =>
     new Carried((bytes) => (bytes === undefined ? peer.end(name) : peer.write(name, bytes)));
   const streams = { client: open("client"), predictor: open("predictor"), guard: open("guard") };
   const asked: string[] = [];
   const shown: string[] = [];
+  const attest: Attest = (binding, { peers }) => {
+    if (isWithoutEvidence) return Promise.reject(new Error("no report"));
+    shown.push(...peers.map((one) => one.binding.role));
+    return stage.attester("orchestrator", { peers }).attest(binding);
+  };
+  const desk = { process: { ...peer, layers: [] }, role: "orchestrator", attest } as const;
+  const nodeDesk = openNodeDesk(desk, new Set(["predictor", "guard"]));
+  const clientDesk = openClientDesk({ ...desk, clock: Date.now });
+  let isReady = false;
   peer.handle({
     bytes: (name, bytes) => {
       streams[name].push(Buffer.from(bytes));
@@ -71,13 +107,7 @@ async function start(nodes: { readonly predictor: Node; readonly guard?: Node })
     end: (name) => void streams[name].push(null),
     flight: () => {},
     done: () => {},
-    asked: (_type, content) => {
-      const attest: Attest = (binding, { peers }) => {
-        shown.push(...peers.map((one) => one.binding.role));
-        return stage.attester("orchestrator").attest(binding);
-      };
-      void answerAttest({ ...peer, layers: [] }, "orchestrator", attest, content);
-    },
+    asked: (_type, content) => void (isReady ? clientDesk : nodeDesk)(content),
   });
   for (const name of ["predictor", "guard"] as const) {
     const node = nodes[name];
@@ -87,6 +117,7 @@ async function start(nodes: { readonly predictor: Node; readonly guard?: Node })
   }
   const loaded = await work.load();
   const obstacle: Obstacle = await work.prepare(loaded, channel);
+  isReady = true;
   const outcome = work.serve(loaded, channel);
   const connect = () =>
     openClientSession({
@@ -96,9 +127,11 @@ async function start(nodes: { readonly predictor: Node; readonly guard?: Node })
   return { obstacle, outcome, connect, asked, shown };
 }
 
-async function serve(stream: Duplex, { role, says }: Exclude<Node, string>, asked: string[]): Promise<void> {
+async function serve(stream: Duplex, node: Exclude<Node, string>, asked: string[]): Promise<void> {
+  const { role, says, clientPolicy = stage.policy } = node;
   const attester = stage.attester(role);
-  const session = await acceptServerSession({ stream, role, attester, random: systemRandom });
+  const session = await acceptServerSession({ stream, role, attester, clientPolicy, random: systemRandom });
+  assert.equal(session.client?.role, "orchestrator");
   await serveRequest(session, async () => {
     asked.push(role);
     const message = { role: "assistant", content: says };
@@ -107,8 +140,8 @@ async function serve(stream: Duplex, { role, says }: Exclude<Node, string>, aske
   session.close();
 }
 
-const predictor: Node = { role: "predictor", says: "A fine answer." };
-const guard: Node = { role: "guard", says: "safe" };
+const predictor = { role: "predictor", says: "A fine answer." } as const;
+const guard = { role: "guard", says: "safe" } as const;
 
 async function ask(session: Awaited<ReturnType<typeof openClientSession>>) {
   const question = { messages: [{ role: "user", content: "How do I grow an apple tree?" }] };
@@ -165,4 +198,34 @@ test("whoever is not what it should be, or not there, is told of, and no questio
     );
     assert.deepEqual([started.shown, started.asked, await started.outcome], [[], [], "failed"], name);
   }
+});
+
+test("an orchestrator that cannot show evidence of its own asks nobody", async () => {
+  const started = await start({ predictor, guard }, { isWithoutEvidence: true });
+  assert.equal(started.obstacle, "predictor-unreachable");
+  await assert.rejects(started.connect(), { code: "busy" });
+  assert.deepEqual([started.asked, await started.outcome], [[], "failed"]);
+});
+
+test("an orchestrator that its nodes turn away shows what they saw, and is asked nothing", async () => {
+  const picky: Node = {
+    ...predictor,
+    clientPolicy: { ...stage.policy, profile: "production", roots: amdRoots },
+  };
+  const pickyGuard: Node = { ...picky, ...guard };
+  const cases: [Parameters<typeof start>[0], Extract<Obstacle, `${string}-refused`>][] = [
+    [{ predictor: picky }, "predictor-refused"],
+    [{ predictor: picky, guard: pickyGuard }, "predictor-refused"],
+    [{ predictor, guard: pickyGuard }, "guard-refused"],
+  ];
+  for (const [nodes, obstacle] of cases) {
+    const started = await start(nodes);
+    assert.equal(started.obstacle, obstacle);
+    // Its own evidence was judged first: what is wrong is that it has nobody to show.
+    const message = "the orchestrator shows no predictor that it would ask";
+    await assert.rejects(started.connect(), { code: "predictor-refused", message });
+    assert.deepEqual([started.shown, started.asked, await started.outcome], [[], [], "failed"]);
+  }
+  const other = await start({ predictor: picky, guard: "absent" });
+  await assert.rejects(other.connect(), { code: "predictor-refused" });
 });

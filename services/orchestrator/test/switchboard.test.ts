@@ -408,9 +408,9 @@ test("a process gets evidence for its own session, with the layers around it, an
     },
   });
   const { child } = await begin();
-  assert.deepEqual(await requestEvidence(child.channel, binding, []), bundle);
+  assert.deepEqual(await requestEvidence(child.channel, "client", binding), bundle);
   assert.deepEqual(asked, [[binding, { peers: [], layers: [] }]]);
-  child.channel.send(messageType.attest, serializeAttestMessage({ binding, peers: [] }));
+  child.channel.send(messageType.attest, serializeAttestMessage({ stream: "client", binding, peers: [] }));
   await soon();
   assert.ok(child.wasKilled(), "a second session's evidence is not for it");
   assert.equal(asked.length, 1);
@@ -426,8 +426,8 @@ test("evidence that cannot be made is refused with one of two words", async () =
   for (const [error, word] of failures) {
     const { begin, close } = open({ attest: () => Promise.reject(error) });
     const { child } = await begin();
-    const answer = child.channel.next(messageType.refusal);
-    child.channel.send(messageType.attest, serializeAttestMessage({ binding, peers: [] }));
+    const answer = child.channel.nextOf("client", messageType.refusal);
+    child.channel.send(messageType.attest, serializeAttestMessage({ stream: "client", binding, peers: [] }));
     const { content } = await answer;
     assert.equal(content.length, 1);
     assert.equal(parseWord(refusals, content[0]), word);
@@ -436,11 +436,12 @@ test("evidence that cannot be made is refused with one of two words", async () =
 });
 
 test("a process that asks for what it must not is ended", async () => {
-  const message = serializeAttestMessage({ binding, peers: [] });
+  const message = serializeAttestMessage({ stream: "client", binding, peers: [] });
   const wrong: [string, (child: Child) => void][] = [
     ["a turn at an engine", ({ channel }) => channel.send(messageType.turn)],
+    ["evidence for a node", ({ channel }) => channel.send(messageType.attest, message.with(0, 1))],
     ["evidence of nothing", ({ channel }) => channel.send(messageType.attest)],
-    ["half a binding", ({ channel }) => channel.send(messageType.attest, message.subarray(0, 127))],
+    ["half a binding", ({ channel }) => channel.send(messageType.attest, message.subarray(0, 128))],
     ["more than its peers", ({ channel }) => channel.send(messageType.attest, concatBytes(message, hash))],
     ["an end of no kind", ({ channel }) => channel.send(messageType.done, Uint8Array.of(9))],
     ["what only the parent says", ({ channel }) => channel.send(messageType.assign)],

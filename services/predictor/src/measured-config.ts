@@ -1,4 +1,5 @@
 // The predictor's measured configuration: the same for the process that accepts sessions and those that serve them.
+import { trustSettingsSchema } from "@sotto/attestation";
 import { z } from "zod";
 
 // Who holds text has no network: a model server runs in the same machine, or the predictor does not start.
@@ -23,6 +24,8 @@ const engine = z.discriminatedUnion("kind", [
 /** What a predictor is measured with; a guard is a predictor of another role, whose model judges. */
 export const measuredConfigSchema = z.strictObject({
   role: z.enum(["predictor", "guard"]),
+  /** What orchestrators are held to, which are all that it serves. */
+  trust: trustSettingsSchema,
   engine,
   sealed: digest,
   /** Processes kept ready at least, and living at most. */

@@ -55,6 +55,7 @@ export function runPredictor({ requiresAllLayers }: { readonly requiresAllLayers
       role: measured.role,
       processes,
       attest: attester.attest,
+      clock: Date.now,
       turns: createTurnQueue(measured.parallelAnswers),
       isOpen: () => measured.inference === "on" && killSwitch.state() === "on",
       maxConnections: measured.maximumProcesses * connectionsPerProcess,
@@ -69,6 +70,7 @@ export function runPredictor({ requiresAllLayers }: { readonly requiresAllLayers
         await server.close();
         processes.close();
         log.close();
+        await attester.close();
       },
     };
   });

@@ -1,11 +1,12 @@
 // Accepts connections and gives each a sealed process; moves ciphertext between the two, and nothing else.
 import { createServer, type Socket } from "node:net";
+import type { Clock } from "@sotto/base";
 import {
   type Attest,
-  answerAttest,
   linkSocket,
   messageType,
   type Outcome,
+  openClientDesk,
   type ProcessPool,
 } from "@sotto/sealed";
 import type { SessionProcess } from "./session-process.ts";
@@ -16,6 +17,7 @@ export type SessionServerOptions = {
   readonly role: "predictor" | "guard";
   readonly processes: ProcessPool<SessionProcess>;
   readonly attest: Attest;
+  readonly clock: Clock;
   readonly turns: TurnQueue;
   /** Whether sessions are taken now. */
   readonly isOpen: () => boolean;
@@ -74,19 +76,17 @@ export function serveSessions(options: SessionServerOptions): Promise<SessionSer
 }
 
 function carry(options: SessionServerOptions, process: SessionProcess, socket: Socket): void {
-  const { role, attest, turns } = options;
+  const { role, attest, clock, turns } = options;
   let outcome: Outcome | undefined;
   let leaveTurns: (() => void) | undefined;
   const lifetime = setTimeout(process.kill, options.lifetimeMs);
   const attesting = setTimeout(process.kill, options.attestMs);
-  let attested = false;
+  const desk = openClientDesk({ process, role, attest, clock });
   process.handle({
     ...linkSocket(process, "client", socket),
     asked: (type, content) => {
-      if (type === "attest" && !attested) {
-        attested = true;
-        answerAttest(process, role, attest, content).finally(() => clearTimeout(attesting));
-      } else if (type === "turn" && leaveTurns === undefined) {
+      if (type === "attest") desk(content).finally(() => clearTimeout(attesting));
+      else if (type === "turn" && leaveTurns === undefined) {
         leaveTurns = turns.enter(() => process.send(messageType.go));
       } else process.kill();
     },

@@ -1,19 +1,23 @@
 import assert from "node:assert/strict";
 import { connect as connectTcp, type Socket } from "node:net";
 import { after, test } from "node:test";
-import { connect as connectTls, type TLSSocket } from "node:tls";
 import type { EvidenceBundle } from "@sotto/attestation";
-import { ByteReader, type Bytes, ByteWriter, concatBytes, decodeUtf8, encodeUtf8 } from "@sotto/base";
+import { decodeUtf8, encodeUtf8 } from "@sotto/base";
 import { messageType } from "@sotto/sealed";
 import { type Channel, ChannelError } from "@sotto/sealed/child";
-import { ResponseParser, serializeRequest } from "@sotto/wire";
+import { ResponseParser } from "@sotto/wire";
+import { createStage } from "../../../protocol/ratls/test/stage.ts";
 import { type Child, createChild, createChildPool } from "../../sealed/test/played-child.ts";
 import type { Engine } from "../src/sealed/engines/engine.ts";
 import { createSessionWork } from "../src/sealed/session-work.ts";
 import type { SessionProcess } from "../src/session-process.ts";
 import { type SessionServer, type SessionServerOptions, serveSessions } from "../src/session-server.ts";
 import { createTurnQueue } from "../src/turn-queue.ts";
+import { RawClient } from "./raw-client.ts";
 
+const [stage, strangers] = await Promise.all([createStage(), createStage()]);
+const { policy } = stage;
+const orchestrator = stage.attester("orchestrator", { peers: [] });
 const usage = { promptTokens: 1, completionTokens: 2 };
 const bundle: EvidenceBundle = {
   snp: { report: new Uint8Array(8), certificates: new Uint8Array(8) },
@@ -31,10 +35,14 @@ after(() => Promise.all(servers.map((server) => server.close())));
 /** What a child does; its engine does what the test says. */
 const answering = (generate: Engine["generate"]) => {
   const engine: Engine = { model: "scripted", generate, close: async () => {} };
-  const { serve } = createSessionWork(async () => engine, "");
+  const { serve } = createSessionWork(
+    async () => engine,
+    () => policy,
+    "",
+  );
   return (child: Child): void => {
     child.assigned.then(async () =>
-      child.finish(await serve({ role: "predictor", engine, takesTurns: true }, child.channel)),
+      child.finish(await serve({ role: "predictor", policy, engine, takesTurns: true }, child.channel)),
     );
   };
 };
@@ -56,6 +64,7 @@ const open = async (serve: (child: Child) => void, { maximum, ...given }: Given 
       return child;
     }, maximum),
     attest: async () => bundle,
+    clock: Date.now,
     turns: createTurnQueue(8),
     isOpen: () => state.isOpen,
     maxConnections: 8,
@@ -76,69 +85,6 @@ const open = async (serve: (child: Child) => void, { maximum, ...given }: Given 
 };
 
 const unasked = answering(() => assert.fail("asked"));
-
-type Frame = { readonly type: number; readonly content: Bytes };
-
-/** The wire as it is, without any verification: what is tested here is the server. */
-class RawClient {
-  readonly socket: TLSSocket;
-  readonly #bytes: AsyncIterator<Uint8Array>;
-  #buffer: Bytes = new Uint8Array();
-
-  constructor(port: number) {
-    this.socket = connectTls({
-      socket: connectTcp(port, "127.0.0.1"),
-      ALPNProtocols: ["sotto/1"],
-      ecdhCurve: "X25519MLKEM768",
-      minVersion: "TLSv1.3",
-      rejectUnauthorized: false, // evidence is not what is tested
-    });
-    this.socket.on("error", () => {});
-    this.#bytes = this.socket[Symbol.asyncIterator]();
-  }
-
-  send(type: number, content: Bytes): void {
-    this.socket.write(new ByteWriter().u8(type).u32(content.length).u32(0).bytes(content).finish());
-  }
-
-  async read(): Promise<Frame | undefined> {
-    const head = await this.#take(9);
-    if (head === undefined) return undefined;
-    const reader = new ByteReader(head);
-    const [type, length, padding] = [reader.u8(), reader.u32(), reader.u32()];
-    const body = await this.#take(length + padding);
-    return body === undefined ? undefined : { type, content: body.slice(0, length) };
-  }
-
-  async attest(): Promise<void> {
-    this.send(1, new Uint8Array(33).fill(1));
-    assert.equal((await this.read())?.type, 2);
-  }
-
-  ask(question: object): void {
-    const request = serializeRequest({
-      method: "POST",
-      scheme: "https",
-      authority: "predictor.sotto.invalid",
-      path: "/v1/chat/completions",
-      headers: [["content-type", "application/json"]],
-      content: encodeUtf8(JSON.stringify(question)),
-      trailers: [],
-    });
-    this.send(3, request);
-  }
-
-  async #take(length: number): Promise<Bytes | undefined> {
-    while (this.#buffer.length < length) {
-      const next = await this.#bytes.next().catch(() => ({ done: true as const, value: undefined }));
-      if (next.done === true) return undefined;
-      this.#buffer = concatBytes(this.#buffer, next.value);
-    }
-    const taken = this.#buffer.slice(0, length);
-    this.#buffer = this.#buffer.slice(length);
-    return taken;
-  }
-}
 
 const plain = (port: number): Socket => {
   const socket = connectTcp(port, "127.0.0.1");
@@ -162,7 +108,7 @@ test("one connection is one attested session with one question; each piece leave
     }),
   );
   const client = new RawClient(port);
-  await client.attest();
+  await client.attest(orchestrator);
   client.ask(question);
   const parser = new ResponseParser();
   let body = "";
@@ -195,7 +141,7 @@ test("a client that leaves in the middle takes its process with it", async () =>
     }),
   );
   const client = new RawClient(port);
-  await client.attest();
+  await client.attest(orchestrator);
   client.ask(question);
   assert.equal((await client.read())?.type, 4);
   client.socket.destroy();
@@ -206,7 +152,7 @@ test("a client that leaves in the middle takes its process with it", async () =>
 test("a malformed question ends the session with a code, and nothing is asked of the engine", async () => {
   const { port } = await open(unasked);
   const client = new RawClient(port);
-  await client.attest();
+  await client.attest(orchestrator);
   client.send(3, encodeUtf8("GET / HTTP/1.1\r\n\r\n"));
   assert.equal((await client.read())?.type, 6);
 });
@@ -214,21 +160,21 @@ test("a malformed question ends the session with a code, and nothing is asked of
 test("connections over the limit are not accepted, and make room when they end", async () => {
   const { port, outcome } = await open(unasked, { maxConnections: 2 });
   const held = [new RawClient(port), new RawClient(port)];
-  await Promise.all(held.map((client) => client.attest()));
+  await Promise.all(held.map((client) => client.attest(orchestrator)));
   await closed(plain(port));
   held[0]?.socket.destroy();
   assert.equal(await outcome(), "failed", "it left without a question");
-  await new RawClient(port).attest();
+  await new RawClient(port).attest(orchestrator);
 });
 
 test("sessions for which there is no process are not accepted, and the others go on", async () => {
   const { port, outcome } = await open(unasked, { maximum: 2 });
   const held = [new RawClient(port), new RawClient(port)];
-  await Promise.all(held.map((client) => client.attest()));
+  await Promise.all(held.map((client) => client.attest(orchestrator)));
   await closed(plain(port));
   held[0]?.socket.destroy();
   assert.equal(await outcome(), "failed");
-  await new RawClient(port).attest();
+  await new RawClient(port).attest(orchestrator);
   assert.ok(!held[1]?.socket.destroyed);
 });
 
@@ -239,7 +185,7 @@ test("who does not ask for evidence, or for anything after it, is cut in time", 
 
   const short = await open(unasked, { lifetimeMs: 1000 });
   const client = new RawClient(short.port);
-  await client.attest();
+  await client.attest(orchestrator);
   assert.equal(await client.read(), undefined);
   assert.equal(await short.outcome(), "failed");
 });
@@ -266,10 +212,52 @@ test("no evidence, no session: the client is told that the node is busy, or that
   }
 });
 
+test("who is no orchestrator that was released is told nothing, and asks nothing", async () => {
+  for (const attester of [stage.attester("predictor"), strangers.attester("orchestrator", { peers: [] })]) {
+    const { port, outcome } = await open(unasked);
+    const client = new RawClient(port);
+    await client.meet();
+    await client.introduce(attester);
+    client.ask(question);
+    assert.equal(await client.read(), undefined);
+    assert.equal(await outcome(), "failed");
+  }
+  const { port, outcome } = await open(unasked);
+  const client = new RawClient(port);
+  await client.meet();
+  client.ask(question); // without having shown anything
+  assert.equal((await client.read())?.type, 1);
+  assert.equal(await client.read(), undefined);
+  assert.equal(await outcome(), "failed");
+});
+
+test("evidence is given again while an answer goes on, as often as the parent lets the process ask", async () => {
+  const gate = Promise.withResolvers<void>();
+  let now = 0;
+  const { port, outcome } = await open(
+    answering(async function* () {
+      yield { type: "text", text: "one" };
+      await gate.promise;
+    }),
+    { clock: () => now },
+  );
+  const client = new RawClient(port);
+  await client.attest(orchestrator);
+  client.ask(question);
+  assert.equal((await client.read())?.type, 4);
+  for (let count = 0; count < 2; count += 1) {
+    now += 10_000;
+    await client.meet();
+  }
+  client.send(1, new Uint8Array(33).fill(1)); // at once
+  assert.equal(await client.read(), undefined);
+  assert.equal(await outcome(), "failed");
+});
+
 test("close cuts every session", async () => {
   const { port, server } = await open(unasked);
   const client = new RawClient(port);
-  await client.attest();
+  await client.attest(orchestrator);
   await server.close();
   assert.equal(await client.read(), undefined);
 });
@@ -277,7 +265,7 @@ test("close cuts every session", async () => {
 test("while inference is off nobody is let in, and no process is taken", async () => {
   const { port, state, children, server, outcome } = await open(unasked);
   const client = new RawClient(port);
-  await client.attest();
+  await client.attest(orchestrator);
   await soon();
   const known = children.length;
   state.isOpen = false;
@@ -287,7 +275,7 @@ test("while inference is off nobody is let in, and no process is taken", async (
   assert.equal(await client.read(), undefined, "a session that was there is cut");
   assert.equal(await outcome(), "failed");
   state.isOpen = true;
-  await new RawClient(port).attest();
+  await new RawClient(port).attest(orchestrator);
 });
 
 test("inference that goes off while a connection waits for its process ends both", async () => {
@@ -325,7 +313,7 @@ test("answers take turns: one that waits begins when another ends, or when who i
   );
   const ask = async (name: string): Promise<RawClient> => {
     const client = new RawClient(port);
-    await client.attest();
+    await client.attest(orchestrator);
     client.ask({ messages: [{ role: "user", content: name }] });
     await soon();
     return client;

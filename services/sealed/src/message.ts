@@ -12,8 +12,9 @@ export const streamNames = ["client", "predictor", "guard"] as const;
 export type StreamName = (typeof streamNames)[number];
 
 /**
- * Message types. From the child: `ready`, `flight`, `attest`, `turn`, `done`; from the parent: `assign`, `evidence`,
- * `refusal`, `go`; the streams and their ends: from both.
+ * Message types. From the child: `locked`, `ready`, `flight`, `attest`, `turn`, `done`; from the parent: `assign`,
+ * `evidence`, `refusal`, `go`; the streams and their ends: from both. `attest`, `evidence` and `refusal` begin with the
+ * stream that they are about.
  */
 export const messageType = {
   client: 1,
@@ -22,15 +23,16 @@ export const messageType = {
   clientEnd: 4,
   predictorEnd: 5,
   guardEnd: 6,
-  ready: 7,
-  assign: 8,
-  flight: 9,
-  attest: 10,
-  evidence: 11,
-  refusal: 12,
-  turn: 13,
-  go: 14,
-  done: 15,
+  locked: 7,
+  ready: 8,
+  assign: 9,
+  flight: 10,
+  attest: 11,
+  evidence: 12,
+  refusal: 13,
+  turn: 14,
+  go: 15,
+  done: 16,
 } as const;
 export type MessageType = (typeof messageType)[keyof typeof messageType];
 
@@ -62,12 +64,13 @@ const maxLength: Readonly<Record<MessageType, number>> = {
   [messageType.clientEnd]: 0,
   [messageType.predictorEnd]: 0,
   [messageType.guardEnd]: 0,
-  [messageType.ready]: 3,
+  [messageType.locked]: 2,
+  [messageType.ready]: 1,
   [messageType.assign]: 0,
   [messageType.flight]: 4,
   [messageType.attest]: maxEvidence,
   [messageType.evidence]: maxEvidence,
-  [messageType.refusal]: 1,
+  [messageType.refusal]: 2,
   [messageType.turn]: 1,
   [messageType.go]: 0,
   [messageType.done]: 1,

@@ -41,6 +41,7 @@ export type SealedControls = {
   readonly onDrain: (drained: () => void) => void;
   /** Lets the process go on after `bytes` had it wait for this stream; it may still have to wait for another. */
   readonly resume: (name?: StreamName) => void;
+  readonly send: (type: MessageType, content?: Bytes) => void;
   /** Ends it; what it has said and nobody has heard yet is not heard any more. */
   readonly kill: () => void;
 };
@@ -53,18 +54,16 @@ export type SealedPeer = SealedControls & {
   readonly ended: Promise<number | undefined>;
   /** From now on these hear what it says. */
   readonly handle: (handlers: Partial<SealedHandlers>) => void;
-  readonly send: (type: MessageType, content?: Bytes) => void;
 };
-
-/** What a process says of itself once it is ready: the layers that can be seen from inside only. */
-export type Readiness = { readonly layers: readonly SandboxLayer[]; readonly obstacle: Obstacle };
 
 export type PeerOptions = {
   readonly input: Writable;
   readonly output: Readable;
   readonly kill: () => void;
   readonly ended: Promise<number | undefined>;
-  readonly onReady: (readiness: Readiness) => void;
+  /** It has locked itself down, and says which layers it finds that can be seen from inside only. */
+  readonly onLocked: (layers: readonly SandboxLayer[]) => void;
+  readonly onReady: (obstacle: Obstacle) => void;
 };
 
 const graceMs = 250;
@@ -72,6 +71,7 @@ const graceMs = 250;
 const maxUntakenBytes = 8 * 1024 * 1024;
 const accepted = [
   ...streamTypes,
+  messageType.locked,
   messageType.ready,
   messageType.flight,
   messageType.attest,
@@ -80,9 +80,17 @@ const accepted = [
 ] as const;
 
 /** Wires a peer over the streams of a process. */
-export function createSealedPeer({ input, output, ended, onReady, ...options }: PeerOptions): SealedPeer {
+export function createSealedPeer({
+  input,
+  output,
+  ended,
+  onLocked,
+  onReady,
+  ...options
+}: PeerOptions): SealedPeer {
   let handlers: Partial<SealedHandlers> = {};
   let alive = true;
+  let locked = false;
   let ready = false;
   let done = false;
   const waiting = new Set<StreamName>();
@@ -109,12 +117,12 @@ export function createSealedPeer({ input, output, ended, onReady, ...options }: 
       if (heard(handlers.bytes)(carried.name, content)) return;
       waiting.add(carried.name);
       output.pause();
+    } else if (type === messageType.locked) {
+      locked = once(locked);
+      onLocked(parseSandboxLayers(content));
     } else if (type === messageType.ready) {
-      ready = once(ready);
-      onReady({
-        layers: parseSandboxLayers(content.slice(0, 2)),
-        obstacle: parseWord(obstacles, content[2]),
-      });
+      ready = once(ready || !locked);
+      onReady(parseWord(obstacles, content[0]));
     } else if (type === messageType.flight) heard(handlers.flight)(new DataView(content.buffer).getUint32(0));
     else if (type === messageType.attest) heard(handlers.asked)("attest", content);
     else if (type === messageType.turn) heard(handlers.asked)("turn", content);
@@ -169,6 +177,6 @@ function heard<Handler>(handler: Handler | undefined): Handler {
 }
 
 function once(happened: boolean): true {
-  if (happened) throw new MessageError("out-of-order", "message: said before");
+  if (happened) throw new MessageError("out-of-order", "message: said before, or before its turn");
   return true;
 }

@@ -14,7 +14,6 @@ import {
 import { probeSandbox } from "./sandbox-probe.ts";
 import {
   createSealedPeer,
-  type Readiness,
   type SealedControls,
   type SealedHandlers,
   type SealedPeer,
@@ -31,6 +30,12 @@ export type SealedProcess = SealedPeer & {
   readonly obstacle: Obstacle;
 };
 
+/** A process that is not ready yet. */
+export type StartingProcess = SealedControls & {
+  /** As of a process that is ready; resolves once it has locked itself down and was looked at, if ever. */
+  readonly layers: Promise<readonly SandboxLayer[]>;
+};
+
 export type SealedOptions = {
   readonly sandbox: SandboxOptions;
   /** Programs that make the sandbox; those of the machine unless given. */
@@ -40,7 +45,7 @@ export type SealedOptions = {
   /** A connection that becomes the child's, as descriptor 3: the only thing that it can reach. */
   readonly connection?: Socket;
   /** Called as soon as the process can be written to; what it returns hears the process until it is ready. */
-  readonly onStart?: (controls: SealedControls) => Partial<SealedHandlers>;
+  readonly onStart?: (process: StartingProcess) => Partial<SealedHandlers>;
 };
 
 // What only the process itself can tell; all else is asked of the kernel.
@@ -52,6 +57,8 @@ export function requireLayers({ layers, kill }: Pick<SealedProcess, "layers" | "
   kill();
   throw new SealedError("sandbox-incomplete", "sealed process: a layer of the sandbox is missing");
 }
+
+type Looked = Pick<SealedProcess, "pid" | "layers">;
 
 /** Starts a sealed process; resolves when it is ready. Throws `SealedError`. */
 export async function startSealed(options: SealedOptions): Promise<SealedProcess> {
@@ -72,25 +79,34 @@ export async function startSealed(options: SealedOptions): Promise<SealedProcess
     };
     const timer = setTimeout(fail, options.startMs);
     ended.then(fail);
-    const becomeReady = async ({ layers: inside, obstacle }: Readiness): Promise<void> => {
+    const looked = Promise.withResolvers<Looked>();
+    looked.promise.catch(fail);
+    const lookAround = async (inside: readonly SandboxLayer[]): Promise<Looked> => {
       const pid = await inner;
-      if (pid === undefined) return fail();
+      if (pid === undefined) throw notStarted();
       const outside = await probeSandbox(pid);
-      if (!peer.isAlive()) return fail();
-      clearTimeout(timer);
       const layers = sandboxLayers.filter((layer) =>
         (seenFromInside.has(layer) ? inside : outside).includes(layer),
       );
-      resolve({ ...peer, pid, layers, obstacle });
+      return { pid, layers };
+    };
+    const becomeReady = async (obstacle: Obstacle): Promise<void> => {
+      const found = await looked.promise;
+      if (!peer.isAlive()) return fail();
+      clearTimeout(timer);
+      resolve({ ...peer, ...found, obstacle });
     };
     const peer = createSealedPeer({
       input: stdin,
       output: stdout,
       kill: () => void child.kill("SIGKILL"),
       ended,
-      onReady: (readiness) => void becomeReady(readiness).catch(fail),
+      onLocked: (inside) => looked.resolve(lookAround(inside)),
+      onReady: (obstacle) => void becomeReady(obstacle).catch(fail),
     });
-    peer.handle(options.onStart?.(peer) ?? {});
+    const layers = looked.promise.then((found) => found.layers);
+    layers.catch(() => {}); // few ask
+    peer.handle(options.onStart?.({ ...peer, layers }) ?? {});
   });
 }
 

@@ -23,8 +23,8 @@ import fc from "fast-check";
 
 const types = Object.values(messageType);
 const limits: Readonly<Record<MessageType, number>> = {
-  ...{ 1: maxPiece, 2: maxPiece, 3: maxPiece, 4: 0, 5: 0, 6: 0, 7: 3, 8: 0, 9: 4 },
-  ...{ 10: 524_288, 11: 524_288, 12: 1, 13: 1, 14: 0, 15: 1 },
+  ...{ 1: maxPiece, 2: maxPiece, 3: maxPiece, 4: 0, 5: 0, 6: 0, 7: 2, 8: 1, 9: 0, 10: 4 },
+  ...{ 11: 524_288, 12: 524_288, 13: 2, 14: 1, 15: 0, 16: 1 },
 };
 const head = (type: number, length: number): Bytes =>
   Uint8Array.of(type, length >> 16, (length >> 8) & 0xff, length & 0xff);

@@ -40,7 +40,7 @@ export function createChild({ diesSlowly = false } = {}): Child {
     killed = true;
     if (!diesSlowly) exit();
   };
-  const peer = createSealedPeer({ input, output, kill, ended, onReady: () => {} });
+  const peer = createSealedPeer({ input, output, kill, ended, onLocked: () => {}, onReady: () => {} });
   const channel = new Channel(input, output, () => {});
   const client = channel.open("client");
   client.on("error", () => {});

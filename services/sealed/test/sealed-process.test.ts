@@ -159,7 +159,9 @@ test("one that does not come up is ended: it exits, hangs, lies about layers or 
   const bad = [
     startChild({ sandbox: sandboxFor(code, "exit early") }),
     startChild({ sandbox: sandboxFor(code, "claim layers that are none") }),
+    startChild({ sandbox: sandboxFor(code, "half a lock") }),
     startChild({ sandbox: sandboxFor(code, "half a ready") }),
+    startChild({ sandbox: sandboxFor(code, "ready before it is locked") }),
     startChild({ sandbox: sandboxFor(join(folder, "nowhere.cjs")) }),
     startChild({ sandbox: sandboxFor(code, "never be ready"), startMs: 500 }),
     startSealed({
@@ -175,6 +177,7 @@ test("one that does not come up is ended: it exits, hangs, lies about layers or 
 
 const misbehaviours = [
   ...[
+    "locked twice",
     "ready twice",
     "done twice",
     "a message of no kind",

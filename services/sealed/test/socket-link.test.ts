@@ -40,6 +40,7 @@ async function open(...names: readonly StreamName[]) {
       input.destroy();
     },
     ended: new Promise(() => {}),
+    onLocked: () => {},
     onReady: () => {},
   });
   const links = new Map<StreamName, { near: Socket; far: Socket } & ReturnType<typeof linkSocket>>();
@@ -190,7 +191,14 @@ test("a process that speaks on a stream that nobody has joined is ended", async 
     const kill = (): void => {
       killed = true;
     };
-    const peer = createSealedPeer({ input, output, kill, ended: new Promise(() => {}), onReady: () => {} });
+    const peer = createSealedPeer({
+      input,
+      output,
+      kill,
+      ended: new Promise(() => {}),
+      onLocked: () => {},
+      onReady: () => {},
+    });
     const { near, far } = await openPair();
     const received = collect(far);
     peer.handle(linkSocket(peer, "predictor", near));

@@ -8,6 +8,8 @@ export class FlightStream extends Duplex {
   readonly #abort = new AbortController();
   #outgoing: Uint8Array[] = [];
   #session: string | undefined;
+  /** Settles when all exchanges begun so far have been read: a later one takes an earlier one's answer over. */
+  #read: Promise<void> = Promise.resolve();
 
   constructor(orchestrator: string) {
     super({ allowHalfOpen: false, decodeStrings: true });
@@ -33,6 +35,15 @@ export class FlightStream extends Duplex {
     callback(error);
   }
 
+  async #pushAll({ body }: Response): Promise<number> {
+    let size = 0;
+    for await (const bytes of body ?? []) {
+      size += bytes.length;
+      this.push(Buffer.from(bytes));
+    }
+    return size;
+  }
+
   async #send(): Promise<void> {
     try {
       let empties = 0;
@@ -43,11 +54,10 @@ export class FlightStream extends Duplex {
         const response = await fetch(url, { method: "POST", body, signal: this.#abort.signal });
         if (!response.ok) throw new Error(`orchestrator answered ${response.status}`);
         this.#session ??= response.headers.get("sotto-session") ?? "";
-        let size = 0;
-        for await (const bytes of response.body ?? []) {
-          size += bytes.length;
-          this.push(Buffer.from(bytes));
-        }
+        const reading = this.#read.then(() => this.#pushAll(response));
+        const done = (): void => {};
+        this.#read = reading.then(done, done);
+        const size = await reading;
         empties = size === 0 ? empties + 1 : 0;
       } while (empties > 0 && empties < 3);
     } catch (error) {

@@ -66,6 +66,7 @@ async function runPredictor(): Promise<string> {
     const connection = await connectTo(new URL(engine.url));
     const work = predictorWork(
       async () => openOpenAiEngine({ ...engine, connection, random: systemRandom }),
+      ({ trust }) => developmentPolicy(trust),
       env.SOTTO_CONFIG,
     );
     return startOpen(work)({});
@@ -79,6 +80,7 @@ async function runPredictor(): Promise<string> {
     role: "predictor",
     processes: createProcessPool({ ...pool, start, minimumReady: 3, maximum: 64 }),
     attest: (await openAttester()).attest,
+    clock: Date.now,
     turns: createTurnQueue(64),
     isOpen: () => true,
     maxConnections: 256,
@@ -93,16 +95,18 @@ async function runOrchestrator(): Promise<string> {
   const config = loadOrchestrator({ ...env, SOTTO_PREDICTORS: new URL(predictor ?? "").host });
   const sandbox = sessionSandbox(config);
   const work = orchestratorWork(({ trust }) => developmentPolicy(trust), sandbox.args[0]);
+  const { attest } = await openAttester();
   const start = () =>
     startSession({
       sandbox,
+      attest,
       predictors: config.predictors,
       random: systemRandom,
       ...(mode === "open" ? { start: startOpen(work) } : {}),
     });
   const switchboard = createSwitchboard({
     processes: createProcessPool({ ...pool, start, minimumReady: 2, maximum: 64 }),
-    attest: (await openAttester()).attest,
+    attest,
     isOpen: () => true,
     onEnd: () => {},
     clock: Date.now,

@@ -37,8 +37,8 @@ export type ImageOptions = {
 
 /** Writes code and configuration of every machine into the state folder. */
 export async function prepareImages({ state, trust, model, guard }: ImageOptions): Promise<Images> {
-  const predictor = await preparePredictor(state, "predictor", model);
-  const judge = guard && (await preparePredictor(state, "guard", guard.model));
+  const predictor = await preparePredictor(state, "predictor", model, trust);
+  const judge = guard && (await preparePredictor(state, "guard", guard.model, trust));
   const sealed = await bundle(state, "orchestrator", "orchestrator", "main.development.ts");
   const config = {
     role: "orchestrator",
@@ -66,11 +66,13 @@ async function preparePredictor(
   state: StateFolder,
   role: "predictor" | "guard",
   model: Model,
+  trust: object,
 ): Promise<ServiceImage> {
-  const entry = model.file === undefined ? "openai-main.ts" : "llama-main.ts";
+  const entry = model.file === undefined ? "openai-main.development.ts" : "llama-main.development.ts";
   const sealed = await bundle(state, role, "predictor", entry);
   const config = {
     role,
+    trust,
     engine: model.engine,
     sealed: digestOf(sealed),
     minimumReady: 2,

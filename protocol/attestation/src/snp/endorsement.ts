@@ -43,6 +43,12 @@ export async function verifyEndorsement(
   return endorsement;
 }
 
+/** Forgets which certificates have been verified, so that the next node is judged from the root on. */
+export function forgetEndorsements(): void {
+  authorities.clear();
+  endorsements.clear();
+}
+
 /** Whether AMD has revoked an ASK or ASVK, by its serial number. */
 export function isRevoked(generation: Generation, serial: string): boolean {
   return revokedAuthorities[generation].includes(serial);

@@ -19,10 +19,11 @@ export function openClientStream(channel: Channel): ClientStream {
     // The server's first flight leaves in one go, and nobody says so: it is over once a turn of the loop has brought
     // nothing more. What came later would go with the next exchange.
     opened = true;
-    setImmediate(() => setImmediate(endFlight));
+    const { received } = stream; // what comes meanwhile belongs to another flight
+    setImmediate(() => setImmediate(() => endFlight(received)));
   };
-  const endFlight = (): void => {
-    channel.send(messageType.flight, new ByteWriter().u32(stream.received).finish());
+  const endFlight = (received: number): void => {
+    channel.send(messageType.flight, new ByteWriter().u32(received).finish());
   };
-  return { stream, endFlight: () => (opened ? endFlight() : undefined) };
+  return { stream, endFlight: () => (opened ? endFlight(stream.received) : undefined) };
 }

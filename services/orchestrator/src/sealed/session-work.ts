@@ -1,11 +1,19 @@
 // What a sealed process of the orchestrator does: one attested session with a client, one question, one answer.
 import { readFileSync } from "node:fs";
-import type { SessionBinding, TrustPolicy } from "@sotto/attestation";
+import type { PeerEvidence, SessionBinding, TrustPolicy } from "@sotto/attestation";
 import { CodedError, systemRandom } from "@sotto/base";
 import { serveRequest } from "@sotto/exchange";
 import { type Guard, openGuard } from "@sotto/guard";
-import { acceptServerSession, type ClientSession } from "@sotto/ratls";
-import { type Channel, type Outcome, requestEvidence, runSealed, type SealedWork } from "@sotto/sealed/child";
+import type { ClientSession } from "@sotto/ratls";
+import { acceptServerSession } from "@sotto/ratls/server";
+import {
+  type Channel,
+  type Obstacle,
+  type Outcome,
+  requestEvidence,
+  runSealed,
+  type SealedWork,
+} from "@sotto/sealed/child";
 import type { MeasuredConfig } from "../measured-config.ts";
 import { openClientStream } from "./client-stream.ts";
 import { createGuardModel } from "./guard-model.ts";
@@ -69,10 +77,10 @@ export function createSessionWork(
       ]);
       loaded.predictor = predictor;
       loaded.guardModel = guardModel;
-      if (predictor.problem !== undefined) return `predictor-${predictor.problem}`;
+      if (predictor.problem !== undefined) return obstacleOf("predictor", predictor.problem);
       return guardMs === undefined || guardModel.problem === undefined
         ? "none"
-        : `guard-${guardModel.problem}`;
+        : obstacleOf("guard", guardModel.problem);
     },
     serve,
   };
@@ -81,15 +89,7 @@ export function createSessionWork(
 async function serve(loaded: Loaded, channel: Channel): Promise<Outcome> {
   const { stream, endFlight } = openClientStream(channel);
   // The client is shown the evidence of the very sessions that its question will travel in.
-  const attest = (binding: SessionBinding) => {
-    const { predictor, guardModel } = requireSessions(loaded);
-    const peers = guardModel === undefined ? [predictor] : [predictor, guardModel.session];
-    return requestEvidence(
-      channel,
-      binding,
-      peers.map(({ evidence }) => evidence),
-    );
-  };
+  const attest = (binding: SessionBinding) => requestEvidence(channel, "client", binding, peersOf(loaded));
   try {
     const session = await acceptServerSession({
       stream,
@@ -98,10 +98,32 @@ async function serve(loaded: Loaded, channel: Channel): Promise<Outcome> {
       random: systemRandom,
       onFlight: endFlight,
     });
-    return await answer(session, loaded.guard, requireSessions(loaded));
+    if (!isTurnedAway(loaded)) return await answer(session, loaded.guard, requireSessions(loaded));
+    // Its client has seen that it has nobody to ask, and asks nothing.
+    session.close();
+    return "failed";
   } catch {
     return "failed"; // the client has been told, inside the session, as far as there was one
   }
+}
+
+function obstacleOf(role: "predictor" | "guard", problem: NonNullable<Upstream["problem"]>): Obstacle {
+  return problem === "unreachable" ? `${role}-unreachable` : `${role}-refused`;
+}
+
+/** Evidence of the nodes that the question will go to; throws `SessionError` where one is missing. */
+function peersOf(loaded: Loaded): PeerEvidence[] {
+  // Whom its nodes turn away has nobody to show. The client is still to see what they saw, and refuses in any case.
+  if (isTurnedAway(loaded)) return [];
+  const { predictor, guardModel } = requireSessions(loaded);
+  const sessions = guardModel === undefined ? [predictor] : [predictor, guardModel.session];
+  return sessions.map(({ evidence }) => evidence);
+}
+
+function isTurnedAway({ predictor, guardModel, guardMs }: Loaded): boolean {
+  const problems = [predictor.problem, ...(guardMs === undefined ? [] : [guardModel.problem])];
+  const known = problems.filter((problem) => problem !== undefined);
+  return known.length > 0 && known.every((problem) => problem === "turned-away");
 }
 
 async function answer(
@@ -138,7 +160,7 @@ function requireSessions({ predictor, guardModel, guardMs }: Loaded): Sessions {
 
 function requireSession(role: "predictor" | "guard", { session, problem }: Upstream): ClientSession {
   if (session !== undefined) return session;
-  throw problem === "refused"
-    ? new SessionError(`${role}-refused`, `no ${role} could be verified`)
-    : new SessionError("busy", `no ${role} can be reached`);
+  throw problem === "unreachable"
+    ? new SessionError("busy", `no ${role} can be reached`)
+    : new SessionError(`${role}-refused`, `no ${role} could be verified, or verified this`);
 }

@@ -7,9 +7,11 @@ import {
   MessageParser,
   type MessageType,
   messageType,
+  parseWord,
   type StreamName,
   serializeMessage,
   serializePieces,
+  streamNames,
   streamOf,
   streamTypes,
 } from "../message.ts";
@@ -34,7 +36,7 @@ export class Channel {
     messageType.go,
   ]);
   readonly #streams = new Map<StreamName, ChannelStream>();
-  readonly #handlers = new Map<MessageType, Handler>();
+  readonly #handlers = new Map<string, Handler>();
   readonly #onBroken: () => void;
 
   constructor(input: Readable, output: Writable, onBroken: () => void) {
@@ -69,10 +71,19 @@ export class Channel {
 
   /** Resolves with the content of the next message of one of these types, each of which comes once. */
   next(...types: readonly MessageType[]): Promise<Message> {
+    return this.#expect(types.map((type) => ({ type, key: keyOf(type) })));
+  }
+
+  /** The same for messages about a stream; resolves without the name of that. */
+  nextOf(stream: StreamName, ...types: readonly MessageType[]): Promise<Message> {
+    return this.#expect(types.map((type) => ({ type, key: keyOf(type, stream) })));
+  }
+
+  #expect(awaited: readonly { readonly type: MessageType; readonly key: string }[]): Promise<Message> {
     return new Promise((resolve) => {
-      for (const type of types) {
-        this.#handlers.set(type, (content) => {
-          for (const other of types) this.#handlers.delete(other);
+      for (const { type, key } of awaited) {
+        this.#handlers.set(key, (content) => {
+          for (const other of awaited) this.#handlers.delete(other.key);
           resolve({ type, content });
         });
       }
@@ -96,13 +107,19 @@ export class Channel {
   #dispatch({ type, content }: Message): void {
     const carried = streamOf(type);
     if (carried === undefined) {
-      const handler = this.#handlers.get(type);
+      const isOfStream = type === messageType.evidence || type === messageType.refusal;
+      const stream = isOfStream ? parseWord(streamNames, content[0]) : undefined;
+      const handler = this.#handlers.get(keyOf(type, stream));
       if (handler === undefined) throw new ChannelError("out-of-order", "channel: message out of order");
-      handler(content);
+      handler(isOfStream ? content.slice(1) : content);
       return;
     }
     const stream = this.open(carried.name);
     if (carried.isEnd) stream.receiveEnd();
     else stream.receive(content);
   }
+}
+
+function keyOf(type: MessageType, stream?: StreamName): string {
+  return stream === undefined ? `${type}` : `${type} ${stream}`;
 }

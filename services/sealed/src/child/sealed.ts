@@ -2,7 +2,6 @@
 // are an exit code, and its standard error leads nowhere.
 
 import { type SandboxLayer, serializeSandboxLayers } from "@sotto/attestation";
-import { ByteWriter } from "@sotto/base";
 import { messageType, type Obstacle, type Outcome, obstacles, outcomes, serializeWord } from "../message.ts";
 import { Channel } from "./channel.ts";
 import { lockDown } from "./lockdown.ts";
@@ -45,11 +44,10 @@ export async function serveOnce<Prepared>(
   layers: readonly SandboxLayer[],
 ): Promise<void> {
   const assigned = channel.next(messageType.assign);
+  // At once, for the evidence that it may need to get ready says so.
+  channel.send(messageType.locked, serializeSandboxLayers(layers));
   const obstacle = await work.prepare(prepared, channel);
-  const ready = new ByteWriter()
-    .bytes(serializeSandboxLayers(layers))
-    .bytes(serializeWord(obstacles, obstacle));
-  channel.send(messageType.ready, ready.finish());
+  channel.send(messageType.ready, serializeWord(obstacles, obstacle));
   await assigned;
   const outcome = await work.serve(prepared, channel);
   channel.send(messageType.done, serializeWord(outcomes, outcome));

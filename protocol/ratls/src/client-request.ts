@@ -1,0 +1,116 @@
+// The one request of a session and its answer, during which the server attests anew when that has become due. Between
+// nodes it is the client too that asks again: what it sends is the text.
+import type { TrustPolicy } from "@sotto/attestation";
+import type { Bytes, Clock, Random } from "@sotto/base";
+import { bindChannel, serializeAttestRequest } from "./attest-request.ts";
+import type { SecureChannel } from "./channel.ts";
+import {
+  type EvidenceExpectation,
+  requireSameNode,
+  type VerifiedEvidence,
+  verifyEvidence,
+} from "./evidence.ts";
+import { frameType } from "./frame.ts";
+import type { FrameStream } from "./frame-stream.ts";
+import { nonceLength, type SessionRole } from "./profile.ts";
+import { RatlsError } from "./ratls-error.ts";
+import { Reattestation, type ReattestInterval } from "./reattestation.ts";
+import { peerError } from "./told-error.ts";
+
+export type ClientRequestOptions = {
+  readonly channel: SecureChannel;
+  readonly frames: FrameStream;
+  /** The server as it was verified at first. */
+  readonly server: {
+    readonly role: SessionRole;
+    readonly spkiDigest: Bytes;
+    readonly verified: VerifiedEvidence;
+    readonly attestedAt: number;
+  };
+  readonly close: () => void;
+  readonly reattest: ReattestInterval;
+  readonly policy: TrustPolicy;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly onFlight: (() => void) | undefined;
+};
+
+export type ClientRequest = {
+  /** Sends it, once, and gives the pieces of its answer. */
+  readonly request: (
+    content: Bytes,
+    options?: { readonly padTo?: number },
+  ) => AsyncGenerator<Bytes, void, undefined>;
+  readonly isUsed: () => boolean;
+};
+
+const answerTypes = [frameType.response, frameType.end, frameType.error] as const;
+
+/** Wires the request of an open session. */
+export function createClientRequest(options: ClientRequestOptions): ClientRequest {
+  const { frames, close, onFlight } = options;
+  let used = false;
+  async function* request(content: Bytes, { padTo }: { readonly padTo?: number } = {}) {
+    if (used) throw new RatlsError("out-of-order", "session has had its request");
+    used = true;
+    try {
+      frames.expect(answerTypes);
+      // Not awaited: the answer may begin before the last byte of the question has left.
+      frames.send(frameType.request, content, onFlight, padTo);
+      yield* readAnswer(options);
+      // That the stream is over by now is as it should be; that it went on is not.
+      const { failure } = frames;
+      if (failure instanceof RatlsError && failure.code !== "truncated") throw failure;
+    } finally {
+      close();
+    }
+  }
+  return { request, isUsed: () => used };
+}
+
+/** The pieces of the answer, as far as they come from the node that was verified. */
+async function* readAnswer(options: ClientRequestOptions) {
+  const { frames, server, reattest, clock } = options;
+  const again = new Reattestation(reattest, server.attestedAt);
+  let expectation: EvidenceExpectation | undefined;
+  for (;;) {
+    const since = clock();
+    const { type, content } = await frames.read();
+    again.wait(clock() - since);
+    if (type === frameType.error) throw peerError(content);
+    if (type === frameType.end) {
+      if (content.length > 0) throw new RatlsError("malformed", "end: has content");
+      again.finish();
+      return;
+    }
+    if (type === frameType.attestResponse) {
+      if (expectation === undefined) throw new RatlsError("out-of-order", "evidence that was not asked for");
+      requireSameNode(server.verified, await verifyEvidence(content, { ...expectation, nowMs: clock() }));
+      again.settle(clock());
+      continue;
+    }
+    if (again.receive(content.length, clock())) {
+      expectation = askAgain(options);
+      again.ask();
+    }
+    if (content.length > 0) yield content;
+  }
+}
+
+/** Asks for evidence over a new nonce, and returns what it will be held against. */
+function askAgain({
+  channel,
+  frames,
+  server,
+  policy,
+  clock,
+  random,
+  onFlight,
+}: ClientRequestOptions): EvidenceExpectation {
+  const request = serializeAttestRequest(random(nonceLength));
+  const binding = bindChannel(channel, { end: "server", role: server.role }, server.spkiDigest, request);
+  frames.expect([...answerTypes, frameType.attestResponse]);
+  frames.send(frameType.attestRequest, request, onFlight);
+  const mayHavePeers = server.role === "orchestrator";
+  return { binding, policy, nowMs: clock(), mayHavePeers };
+}

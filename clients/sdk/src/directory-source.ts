@@ -11,6 +11,7 @@ import {
 } from "@sotto/log";
 import { type KeyConfig, kemId, parseKeyConfigList } from "@sotto/wire";
 import { readAnswer } from "./answer.ts";
+import { requestDefaults } from "./request-defaults.ts";
 import { SottoError } from "./sotto-error.ts";
 
 /** What a client needs to know of a deployment, every key of it proved to stand in the log. */
@@ -75,9 +76,7 @@ export class DirectorySource {
   async #fetchText(): Promise<string> {
     let response: Response;
     try {
-      response = await this.#options.fetch(new URL("directory", this.#options.relayUrl), {
-        redirect: "error",
-      });
+      response = await this.#options.fetch(new URL("directory", this.#options.relayUrl), requestDefaults);
     } catch (cause) {
       throw new SottoError("relay-unreachable", "relay cannot be reached", { cause });
     }

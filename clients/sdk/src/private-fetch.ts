@@ -1,5 +1,5 @@
 // The SDK's front door: a `fetch` whose requests nobody but an attested, logged service can read.
-import type { TrustPolicy, Verdict } from "@sotto/attestation";
+import { forgetEndorsements, type TrustPolicy, type Verdict } from "@sotto/attestation";
 import { type Bytes, type Clock, type Random, systemRandom } from "@sotto/base";
 import { ChatError, openAiError, parseChatRequest } from "@sotto/chat";
 import { type ExchangeAnswer, sendRequest } from "@sotto/exchange";
@@ -56,7 +56,8 @@ const maxPreparedAgeMs = 90_000;
 export function createPrivateFetch(options: PrivateFetchOptions): PrivateFetch {
   const clock = options.clock ?? Date.now;
   const random = options.random ?? systemRandom;
-  const send = options.fetch ?? fetch;
+  // Browsers refuse to run their own as the method of anything else.
+  const send: typeof fetch = options.fetch ?? ((input, init) => fetch(input, init));
   const directory = new DirectorySource({
     relayUrl: directoryUrl(options.relayUrl),
     directoryKey: options.directoryKey,
@@ -91,12 +92,18 @@ export function createPrivateFetch(options: PrivateFetchOptions): PrivateFetch {
   let closed = false;
   let stopped: SottoError | undefined;
 
+  const noteFailure = (cause: unknown): Error => {
+    const error = asSottoError(cause);
+    if (error instanceof SottoError && error.advice === "stop") stopped = error;
+    return error;
+  };
+
   const prepare = (): Promise<PrivateSession> => {
     prepared ??= open();
     const pending = prepared;
     pending.catch((error: unknown) => {
       if (prepared === pending) prepared = undefined;
-      if (error instanceof SottoError && error.advice === "stop") stopped = error;
+      noteFailure(error);
     });
     return pending;
   };
@@ -119,9 +126,10 @@ export function createPrivateFetch(options: PrivateFetchOptions): PrivateFetch {
   const ask = async (content: Bytes, signal: AbortSignal): Promise<Response> => {
     if (closed) throw new SottoError("closed", "private fetch is closed");
     const ready = await takeSession();
-    const response = await sendQuestion(ready, content, signal);
+    const response = await sendQuestion(ready, { content, signal, noteFailure });
     verdicts.set(response, ready.node.verdict);
-    if (options.prepareAhead !== false) setImmediate(() => void (closed || prepare().catch(() => {})));
+    // After the answer's head has been handed over, which is what somebody waits for.
+    if (options.prepareAhead !== false) setTimeout(() => void (closed || prepare().catch(() => {})));
     return response;
   };
 
@@ -155,6 +163,7 @@ export function createPrivateFetch(options: PrivateFetchOptions): PrivateFetch {
     verify: async () => {
       stopped = undefined;
       directory.invalidate();
+      forgetEndorsements(); // who asks for it wants everything looked at
       return describeVerification(open, clock, options.policy);
     },
     directory: () => directory.get(),
@@ -167,9 +176,18 @@ export function createPrivateFetch(options: PrivateFetchOptions): PrivateFetch {
   });
 }
 
-async function sendQuestion(ready: PrivateSession, content: Bytes, signal: AbortSignal): Promise<Response> {
+type Question = {
+  readonly content: Bytes;
+  readonly signal: AbortSignal;
+  /** Makes what the caller is told of a failure. */
+  readonly noteFailure: (cause: unknown) => Error;
+};
+
+async function sendQuestion(ready: PrivateSession, question: Question): Promise<Response> {
+  const { content, signal } = question;
   const abort = (): void => ready.session.close();
   signal.addEventListener("abort", abort, { once: true });
+  const failure = (cause: unknown): unknown => (signal.aborted ? signal.reason : question.noteFailure(cause));
   try {
     const answer = await sendRequest(ready.session, {
       method: "POST",
@@ -178,20 +196,25 @@ async function sendQuestion(ready: PrivateSession, content: Bytes, signal: Abort
       contentType: "application/json",
       content,
     });
-    return asResponse(answer, ready.session);
+    return asResponse(answer, ready.session, failure);
   } catch (cause) {
-    if (signal.aborted) throw signal.reason;
-    throw asSottoError(cause);
+    throw failure(cause);
   }
 }
 
 // A body that is given up closes the session at once, also while a piece of it is awaited.
-function asResponse({ status, contentType, body }: ExchangeAnswer, session: ClientSession): Response {
+function asResponse(
+  { status, contentType, body }: ExchangeAnswer,
+  session: ClientSession,
+  failure: (cause: unknown) => unknown,
+): Response {
   const pieces = body[Symbol.asyncIterator]();
   const stream = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
-        const next = await pieces.next();
+        const next = await pieces.next().catch((cause: unknown) => {
+          throw failure(cause);
+        });
         if (next.done === true) controller.close();
         else controller.enqueue(next.value);
       },

@@ -56,10 +56,6 @@ async function openWithToken(
     node: handle,
     authorization: serializeAuthorization(parseToken(token)),
   });
-  let streamError: Error | undefined;
-  stream.on("error", (error) => {
-    streamError = error;
-  });
   try {
     const session = await openClientSession({
       stream,
@@ -75,13 +71,19 @@ async function openWithToken(
   } catch (cause) {
     stream.destroy();
     // What broke the stream explains more than that the handshake broke.
-    if (streamError instanceof SottoError) throw streamError;
+    if (stream.failure instanceof SottoError) throw stream.failure;
     throw asSottoError(cause);
   }
 }
 
-// Trouble on the way, which says nothing about whom one would have talked to.
-const lostCodes: ReadonlySet<string> = new Set(["truncated", "aborted", "peer-failed"]);
+// Trouble on the way, which says nothing about whom one would have talked to. Evidence that is late ends a session,
+// but whoever carries it can make it so; the next one starts with evidence of its own.
+const lostCodes: ReadonlySet<string> = new Set([
+  "truncated",
+  "aborted",
+  "peer-failed",
+  "reattestation-missing",
+]);
 
 /** Maps errors of the layers below to what an app acts on. */
 export function asSottoError(cause: unknown): Error {
@@ -93,6 +95,8 @@ export function asSottoError(cause: unknown): Error {
   }
   if (cause instanceof RatlsError && cause.code === "busy")
     return new SottoError("busy", "service is busy", { cause });
+  if (cause instanceof RatlsError && cause.code === "unsupported-platform")
+    return new SottoError("unsupported-platform", `session: ${cause.message}`, { cause });
   if (cause instanceof RatlsError && lostCodes.has(cause.code)) {
     return new SottoError("session-lost", `session: ${cause.message}`, { cause });
   }

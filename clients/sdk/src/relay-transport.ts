@@ -11,8 +11,10 @@ import {
   parseResponse,
   ResponseParser,
   serializeRequest,
+  WireError,
 } from "@sotto/wire";
 import { readAnswer } from "./answer.ts";
+import { requestDefaults } from "./request-defaults.ts";
 import { SottoError } from "./sotto-error.ts";
 
 export type RelayTransportOptions = {
@@ -45,9 +47,10 @@ export class RelayTransport {
   }
 
   /** One request and its whole answer; throws `SottoError`. */
-  async exchange(request: BinaryRequest, padTo: number): Promise<BinaryResponse> {
-    const sealed = await encapsulateRequest(this.#keyConfig, serializeRequest(request, { padTo }));
-    const response = await this.#post(mediaTypes.request, sealed.request);
+  async exchange(request: BinaryRequest, padTo: number, signal?: AbortSignal): Promise<BinaryResponse> {
+    const content = serializeRequest(request, { padTo });
+    const sealed = await supported(() => encapsulateRequest(this.#keyConfig, content));
+    const response = await this.#post(mediaTypes.request, sealed.request, signal);
     if (response.headers.get("content-type") !== mediaTypes.response) throw refusal(response.status);
     const answer = await readAnswer(response, maxAnswerBytes);
     if (answer === undefined) throw new SottoError("protocol-violation", "gateway: answer is too large");
@@ -56,7 +59,7 @@ export class RelayTransport {
 
   /** Makes the envelope of a streamed exchange ahead of time. */
   async prepare(): Promise<PreparedExchange> {
-    return { sealed: await encapsulateChunkedRequest(this.#keyConfig) };
+    return { sealed: await supported(() => encapsulateChunkedRequest(this.#keyConfig)) };
   }
 
   /** One request, its answer streamed; throws `SottoError`, also from the iteration. */
@@ -80,8 +83,8 @@ export class RelayTransport {
   async #post(contentType: string, body: Bytes, signal?: AbortSignal): Promise<Response> {
     try {
       return await this.#options.fetch(new URL("relay", this.#options.relayUrl), {
+        ...requestDefaults,
         method: "POST",
-        redirect: "error",
         headers: { "content-type": contentType },
         body,
         ...(signal === undefined ? {} : { signal }),
@@ -127,6 +130,16 @@ async function* responseEvents(sealed: SealedStream, body: ReadableStream<Uint8A
     yield* checkedSync(() => parser.finish());
   } finally {
     await reader.cancel().catch(() => {});
+  }
+}
+
+/** Says so when the platform lacks what the wanted kind of request is sealed with, as browsers lack ML-KEM. */
+async function supported<T>(seal: () => Promise<T>): Promise<T> {
+  try {
+    return await seal();
+  } catch (cause) {
+    if (!(cause instanceof WireError) || cause.code !== "unsupported") throw cause;
+    throw new SottoError("unsupported-platform", "platform lacks what requests are sealed with", { cause });
   }
 }
 

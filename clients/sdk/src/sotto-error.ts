@@ -8,6 +8,7 @@ const adviceOf = {
   "not-private": "fix",
   "unsupported-request": "fix",
   "bad-settings": "fix",
+  "unsupported-platform": "fix",
   closed: "fix",
   aborted: "fix",
   "relay-unreachable": "retry",

@@ -2,6 +2,7 @@
 import { ByteReader, ByteWriter, CodedError, encodeHex, type Random } from "@sotto/base";
 import { blind, type IssuerPublicKey, serializeToken, type TokenChallenge } from "@sotto/credentials";
 import { readAnswer } from "./answer.ts";
+import { requestDefaults } from "./request-defaults.ts";
 import { SottoError } from "./sotto-error.ts";
 import type { StoredToken, TokenStore } from "./token-store.ts";
 
@@ -93,8 +94,8 @@ export class Wallet {
     let response: Response;
     try {
       response = await this.#options.fetch(new URL("tokens", this.#options.issuerUrl), {
+        ...requestDefaults,
         method: "POST",
-        redirect: "error",
         headers: {
           "content-type": "application/private-token-request-batch",
           authorization: `Bearer ${this.#options.account.secret}`,

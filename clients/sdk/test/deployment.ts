@@ -1,5 +1,6 @@
 // A deployment that is one `fetch`: a log with a witness, a signed directory, an issuer and a gateway with real keys.
 // Behind the gateway there is no node; what a session does is tested with real ones, end to end.
+import type { TrustSettings } from "@sotto/attestation";
 import { developmentPolicy } from "@sotto/attestation/software";
 import {
   ByteReader,
@@ -138,7 +139,9 @@ export async function createWorld(): Promise<{ world: World; fetch: typeof fetch
     world.asked.push(path);
     const instead = world.answer(path);
     if (instead !== undefined) return instead;
-    if (path === "/directory") return new Response(world.directory);
+    // To be kept for a while, as the relay says too.
+    if (path === "/directory")
+      return new Response(world.directory, { headers: { "cache-control": "public, max-age=60" } });
     const body = copyBytes(new Uint8Array(await request.arrayBuffer()));
     return path === "/tokens" ? issueBatch(body) : answerSealed(world, body);
   };
@@ -168,11 +171,11 @@ async function answerSealed(world: World, body: Bytes): Promise<Response> {
   }
 }
 
-/** A policy that knows this log; nothing here gets as far as evidence. */
-export const policy = developmentPolicy({
+/** Settings that know this log; nothing here gets as far as evidence. */
+export const trust: TrustSettings = {
   platform: {
     generations: ["turin"],
-    minimumTcb: {},
+    minimumTcb: { turin: { snp: 1 } },
     vmpl: 0,
     allowVlek: false,
     allowSmt: true,
@@ -184,4 +187,5 @@ export const policy = developmentPolicy({
   maxProofAgeMs: 3_600_000,
   minimumSecurityVersion: 1,
   simulatedRoot: encodeBase64(new Uint8Array(1)),
-});
+};
+export const policy = developmentPolicy(trust);

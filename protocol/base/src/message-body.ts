@@ -9,11 +9,27 @@ export async function readBody(message: Request | Response, maxBytes: number): P
     return undefined;
   }
   // HTTP/1.1 holds a message to the length that it declares, unless it is unpacked later; this way is much quicker.
-  if (declared !== null && !message.headers.has("content-encoding")) {
+  // What a page is given of another origin does not show whether it was.
+  const isOpaque = "type" in message && message.type === "cors";
+  if (declared !== null && !isOpaque && !message.headers.has("content-encoding")) {
     const bytes = new Uint8Array(await message.arrayBuffer());
     return bytes.length > maxBytes ? undefined : bytes;
   }
-  return readPieces(message.body ?? [], maxBytes);
+  return message.body === null ? new Uint8Array() : readPieces(piecesOf(message.body), maxBytes);
+}
+
+// Not every browser iterates over streams by itself.
+async function* piecesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  const reader = body.getReader();
+  try {
+    for (;;) {
+      const next = await reader.read();
+      if (next.done) return;
+      yield next.value;
+    }
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
 }
 
 /** Joins the pieces of a body; undefined when they are longer than `maxBytes`, of which no more is read. */

@@ -20,6 +20,21 @@ test("reading a body stops at its limit", async () => {
   assert.ok(pulled < 20, `${pulled} pieces were read`);
 });
 
+test("a page is not shown whether an answer of another origin was packed, so that is counted as it comes", async () => {
+  let pulled = 0;
+  const unpacking = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      pulled += 1;
+      controller.enqueue(new Uint8Array(10));
+      if (pulled === 1000) controller.close();
+    },
+  });
+  const response = new Response(unpacking, { headers: { "content-length": "10" } });
+  Object.defineProperty(response, "type", { value: "cors" });
+  assert.equal(await readBody(response, 100), undefined);
+  assert.ok(pulled < 20, `${pulled} pieces were read`);
+});
+
 test("a body that says it is short, and unpacks to more, is not unpacked whole", async () => {
   const packed = gzipSync(new Uint8Array(64 * 1024 * 1024));
   const server = createServer((_request, response) => {

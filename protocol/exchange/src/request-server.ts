@@ -1,14 +1,23 @@
 // The answering side of one HTTP request in an attested session.
 import { type Bytes, CodedError } from "@sotto/base";
-import type { ServerSession } from "@sotto/ratls";
 import { parseRequest, ResponseSerializer } from "@sotto/wire";
 import type { ExchangeAnswer, ExchangeRequest } from "./answer.ts";
+
+/** What is needed of a session to answer in it; the answering end of RA-TLS, which only Node has, is one. */
+export type AnsweringSession = {
+  readonly request: Promise<Bytes>;
+  readonly respond: () => {
+    readonly write: (chunk: Uint8Array) => Promise<void>;
+    readonly end: () => Promise<void>;
+    readonly fail: (code: string) => Promise<void>;
+  };
+};
 
 /** Answers one request; what it throws reaches the peer as a code, never as a message. */
 export type RequestHandler = (request: ExchangeRequest) => Promise<ExchangeAnswer>;
 
 /** Serves the one request of a session and resolves when its answer has been sent, whole or failed. */
-export async function serveRequest(session: ServerSession, handler: RequestHandler): Promise<void> {
+export async function serveRequest(session: AnsweringSession, handler: RequestHandler): Promise<void> {
   const content = await session.request;
   const answer = session.respond();
   try {

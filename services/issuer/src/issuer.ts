@@ -12,7 +12,7 @@ import {
 } from "@sotto/base";
 import { CredentialError, parseTokenRequest } from "@sotto/credentials";
 import { type IssuerPrivateKey, issue } from "@sotto/credentials/issuer";
-import { problem } from "@sotto/kit";
+import { type PageAccess, problem } from "@sotto/kit";
 import type { QuotaStore } from "./quota-store.ts";
 
 /** Times in Unix seconds. */
@@ -32,6 +32,15 @@ export type IssuerDependencies = {
   readonly onIssued: (count: number) => void;
 };
 
+const directoryPath = "/.well-known/private-token-issuer-directory";
+const pages: PageAccess = {
+  "/tokens": { methods: ["POST"], headers: ["authorization", "content-type"] },
+  [directoryPath]: { methods: ["GET"], headers: [] },
+};
+
+/** What the server in front of the issuer must hold it to. */
+export const issuerLimits = { maxBodyBytes: 64 * 1024, pages } as const;
+
 const requestType = "application/private-token-request-batch";
 const responseType = "application/private-token-response-batch";
 const maxBatch = 64;
@@ -41,7 +50,7 @@ const dayMs = 86_400_000;
 export function createIssuer(dependencies: IssuerDependencies): (request: Request) => Promise<Response> {
   return async (request) => {
     const { pathname } = new URL(request.url);
-    if (pathname === "/.well-known/private-token-issuer-directory") return directory(dependencies);
+    if (pathname === directoryPath) return directory(dependencies);
     if (pathname !== "/tokens") return problem(404, "not-found");
     if (request.method !== "POST") return problem(405, "method-not-allowed");
     const account = findAccount(dependencies, request.headers.get("authorization"));

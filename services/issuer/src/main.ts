@@ -3,7 +3,7 @@ import { decodeHex } from "@sotto/base";
 import { createIssuerKey } from "@sotto/credentials/issuer";
 import { buckets, createLog, openMetrics, runService, serve } from "@sotto/kit";
 import { loadConfig } from "./config.ts";
-import { createIssuer } from "./issuer.ts";
+import { createIssuer, issuerLimits } from "./issuer.ts";
 import { openQuotaStore } from "./quota-store.ts";
 
 runService("issuer", async () => {
@@ -26,7 +26,7 @@ runService("issuer", async () => {
     handler,
     port: config.port,
     hosts: config.hosts,
-    maxBodyBytes: 64 * 1024,
+    ...issuerLimits,
     onFailure: () => log("failed", {}),
   });
   return {

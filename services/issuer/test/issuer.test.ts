@@ -20,7 +20,8 @@ import {
   verifyToken,
 } from "@sotto/credentials";
 import { createIssuerKey, generateIssuerKey } from "@sotto/credentials/issuer";
-import { createIssuer } from "../src/issuer.ts";
+import { serve } from "@sotto/kit";
+import { createIssuer, issuerLimits } from "../src/issuer.ts";
 import { openQuotaStore } from "../src/quota-store.ts";
 
 const base = mkdtempSync(join(tmpdir(), "sotto-issuer-"));
@@ -224,5 +225,39 @@ test("the directory lists every key with its time, to anybody", async () => {
   assert.equal((await ask("/tokens", "GET")).status, 405);
   assert.equal((await ask("/", "GET")).status, 404);
   assert.equal((await ask("/tokens/1", "POST")).status, 404);
+  close();
+});
+
+test("a page of any origin may ask for tokens, with the secret of an account and nothing that a browser keeps", async () => {
+  const { handle, close } = open();
+  const server = await serve({ handler: handle, port: 0, ...issuerLimits });
+  const ask = (path: string, init: RequestInit = {}): Promise<Response> =>
+    fetch(new URL(path, server.address), {
+      ...init,
+      headers: { ...init.headers, origin: "https://app.example" },
+    });
+  const granted = async (answer: Promise<Response>) => {
+    const response = await answer;
+    await response.arrayBuffer();
+    const told = [...response.headers].filter(([name]) => /^access-control-|^vary$/.test(name));
+    return [response.status, Object.fromEntries(told)];
+  };
+  const allow = { "access-control-allow-origin": "*" };
+  assert.deepEqual(await granted(ask("/tokens", { method: "OPTIONS" })), [
+    204,
+    {
+      ...allow,
+      "access-control-allow-headers": "authorization, content-type",
+      "access-control-allow-methods": "POST",
+      "access-control-max-age": "86400",
+    },
+  ]);
+  const batch = { method: "POST", body: batchOf(1).body };
+  const headers = { "content-type": batchType, authorization: "Bearer alice's-secret" };
+  assert.deepEqual(await granted(ask("/tokens", { ...batch, headers })), [200, allow]);
+  assert.deepEqual(await granted(ask("/tokens", { ...batch, headers: { cookie: "alice" } })), [401, allow]);
+  assert.deepEqual(await granted(ask("/.well-known/private-token-issuer-directory")), [200, allow]);
+  assert.deepEqual(await granted(ask("/other", { method: "OPTIONS" })), [404, {}]);
+  await server.close();
   close();
 });

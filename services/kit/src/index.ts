@@ -6,6 +6,7 @@ export type { ExpectedHosts } from "./expected-hosts.ts";
 export * from "./kill-switch.ts";
 export * from "./log.ts";
 export * from "./metrics.ts";
+export type { PageAccess } from "./page-access.ts";
 export * from "./problem.ts";
 export * from "./server.ts";
 export * from "./server-settings.ts";

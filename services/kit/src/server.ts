@@ -9,6 +9,7 @@ import { writeAnswer } from "./answer-writer.ts";
 import { createBoundedMessage } from "./bounded-message.ts";
 import { ConfigError } from "./config.ts";
 import { type ExpectedHosts, findHostFault } from "./expected-hosts.ts";
+import { answerPreflight, openToPages, type PageAccess } from "./page-access.ts";
 import { problem } from "./problem.ts";
 
 /** "handler": it threw; "answer": its answer broke off after it had begun. */
@@ -16,7 +17,7 @@ export type ServeFailure = "handler" | "answer";
 
 /**
  * `maxInFlight` counts requests whose answers have not ended, streams included; `hosts` are expected beside loopback
- * and the address listened on.
+ * and the address listened on; `pages` are the paths that web pages may use, none unless given.
  */
 export type ServeOptions = {
   readonly handler: (request: Request) => Promise<Response>;
@@ -25,6 +26,7 @@ export type ServeOptions = {
   readonly hosts?: ExpectedHosts;
   readonly maxBodyBytes?: number;
   readonly maxInFlight?: number;
+  readonly pages?: PageAccess;
   readonly onFailure?: (failure: ServeFailure) => void;
 };
 
@@ -69,17 +71,19 @@ export function serve(options: ServeOptions): Promise<RunningServer> {
       if (incoming instanceof BoundedMessage) {
         incoming.onOverflow = () => {
           outgoing.once("finish", () => incoming.destroy());
-          void writeAnswer(problem(413, "too-large"), outgoing);
+          void writeAnswer(openToPages(options.pages, request, problem(413, "too-large")), outgoing);
         };
       }
       let response: Response;
       try {
-        response = admit(request) ?? (await options.handler(request));
+        response =
+          answerPreflight(options.pages, request) ?? admit(request) ?? (await options.handler(request));
       } catch {
         // A request that ended early, by its client or at the limit, takes its handler along.
         if (!outgoing.headersSent && !request.signal.aborted) options.onFailure?.("handler");
         response = problem(500, "internal");
       }
+      openToPages(options.pages, request, response);
       if (!(await writeAnswer(response, outgoing))) options.onFailure?.("answer");
       return RESPONSE_ALREADY_SENT;
     },

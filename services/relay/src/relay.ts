@@ -1,6 +1,6 @@
 // Forwards sealed bytes to one gateway and serves the directory to everybody alike. Reads neither.
 import type { Clock } from "@sotto/base";
-import { problem, type Upstream } from "@sotto/kit";
+import { type PageAccess, problem, type Upstream } from "@sotto/kit";
 import { createDirectoryCache } from "./directory-cache.ts";
 
 export type RelayDependencies = {
@@ -10,8 +10,13 @@ export type RelayDependencies = {
   readonly clock: Clock;
 };
 
+const pages: PageAccess = {
+  "/relay": { methods: ["POST"], headers: ["content-type"] },
+  "/directory": { methods: ["GET"], headers: [] },
+};
+
 /** What the server in front of the relay must hold it to. */
-export const relayLimits = { maxBodyBytes: 2 * 1024 * 1024, maxInFlight: 1024 } as const;
+export const relayLimits = { maxBodyBytes: 2 * 1024 * 1024, maxInFlight: 1024, pages } as const;
 
 // Types of requests, and the one type that may answer each (RFC 9458 Section 6.1).
 const answerTypes: ReadonlyMap<string, string> = new Map([

@@ -387,6 +387,53 @@ test("a directory that is too large, or from a source that never says how long, 
   assert.equal(seen.length, 3);
 });
 
+test("a page of any origin may post sealed requests and read the directory, and learns nothing else", async () => {
+  const { relay } = relayTo(({ method }) =>
+    method === "GET" ? new Response("directory") : new Response("answer", { headers: sealed }),
+  );
+  const server = await serve({ handler: relay, port: 0, ...relayLimits });
+  running.push(server);
+  const ask = async (path: string, init: RequestInit) => {
+    const headers = { ...init.headers, origin: "https://app.example" };
+    const response = await fetch(new URL(path, server.address), { ...init, headers });
+    const told = [...response.headers].filter(([name]) => !/^(connection|keep-alive)$/.test(name));
+    return [response.status, Object.fromEntries(told), await response.text()];
+  };
+  const open = { "access-control-allow-origin": "*" };
+  const preflight = { ...open, "access-control-max-age": "86400" };
+  assert.deepEqual(await ask("/relay", { method: "OPTIONS" }), [
+    204,
+    {
+      ...preflight,
+      "access-control-allow-headers": "content-type",
+      "access-control-allow-methods": "POST",
+    },
+    "",
+  ]);
+  assert.deepEqual(await ask("/directory", { method: "OPTIONS" }), [
+    204,
+    { ...preflight, "access-control-allow-methods": "GET" },
+    "",
+  ]);
+  const request = { method: "POST", body: "x", headers: { "content-type": "message/ohttp-req" } };
+  const stream = { "transfer-encoding": "chunked" };
+  assert.deepEqual(await ask("/relay", request), [
+    200,
+    { ...open, ...stream, "cache-control": "no-store", ...sealed },
+    "answer",
+  ]);
+  const [status, told, text] = await ask("/directory", {});
+  assert.deepEqual([status, text], [200, "directory"]);
+  assert.deepEqual(told, {
+    ...open,
+    ...stream,
+    "cache-control": "public, max-age=0",
+    "content-type": "text/plain; charset=utf-8",
+  });
+  const other = await ask("/other", { method: "OPTIONS" });
+  assert.deepEqual([other[0], other[1]], [404, { ...stream, "content-type": "application/problem+json" }]);
+});
+
 test("nothing of the relay's own can open what it forwards", () => {
   const manifest = JSON.parse(readFileSync(join(import.meta.dirname, "..", "package.json"), "utf8"));
   assert.deepEqual(Object.keys(manifest.dependencies).sort(), ["@sotto/base", "@sotto/kit", "zod"]);

@@ -16,6 +16,11 @@ export const benchmarks: Readonly<Record<string, Benchmark>> = {
     summary: "sealed processes: their processor time and the time they add to the first token, against none",
     run: async (options) => (await import("./sealed.ts")).benchSealed(options),
   },
+  session: {
+    summary:
+      "an attested session: processor time of client and server, bytes and round trips, against TLS alone",
+    run: async (options) => (await import("./session.ts")).benchSession(options),
+  },
   ohttp: {
     summary: "gateway: decapsulate and respond, against raw X25519 import and agreement",
     run: async (options) => (await import("./ohttp.ts")).benchOhttp(options),

@@ -26,9 +26,10 @@ export function startOpen<Prepared>(
         output,
         kill,
         ended,
-        onReady: ({ layers, obstacle }) => resolve({ ...peer, pid: process.pid, layers, obstacle }),
+        onLocked: () => {},
+        onReady: (obstacle) => resolve({ ...peer, pid: process.pid, layers: [], obstacle }),
       });
-      peer.handle(onStart?.(peer) ?? {});
+      peer.handle(onStart?.({ ...peer, layers: Promise.resolve([]) }) ?? {});
       const channel = new Channel(input, output, end);
       work
         .load()

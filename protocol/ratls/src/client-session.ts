@@ -150,13 +150,9 @@ async function introduce(
   const { content: request } = await frames.read();
   const binding = bindChannel(channel, { end: "client", role: clientRole }, spkiDigest, request);
   const evidence = serializeEvidenceBundle(await frames.whileOpen(attester.attest(binding)));
-  frames.expect([frameType.accepted]);
-  try {
-    await frames.write(frameType.attestResponse, evidence);
-    await frames.read();
-  } catch (cause) {
-    if (cause instanceof RatlsError && cause.code === "truncated")
-      throw new RatlsError("not-accepted", "peer closed when it had been shown evidence", { cause });
-    throw cause;
-  }
+  frames.expect([frameType.accepted, frameType.error]);
+  // Not awaited: what the server says to it may come first, and the end of the connection with it.
+  frames.send(frameType.attestResponse, evidence, undefined);
+  const { type, content } = await frames.read();
+  if (type === frameType.error) throw peerError(content);
 }

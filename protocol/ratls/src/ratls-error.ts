@@ -22,7 +22,7 @@ export type RatlsErrorCode =
   | "predictor-refused"
   | "guard-refused"
   | "peer-failed"
-  /** The peer closed when it had been shown this end's evidence. */
+  /** The peer says that it does not accept this end's evidence. */
   | "not-accepted"
   /** The evidence that a long answer needs did not come in time, or was of another node. */
   | "reattestation-missing"

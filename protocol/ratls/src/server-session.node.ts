@@ -132,10 +132,16 @@ async function greet(
   frames.send(frameType.attestRequest, request, undefined);
   const { content } = await frames.read();
   const expectation = { binding, policy: clientPolicy, nowMs: clock(), mayHavePeers: false };
-  const { node } = await verifyEvidence(content, expectation);
-  frames.expect([frameType.request]);
-  await frames.write(frameType.accepted, new Uint8Array());
-  return node;
+  try {
+    const { node } = await verifyEvidence(content, expectation);
+    frames.expect([frameType.request]);
+    await frames.write(frameType.accepted, new Uint8Array());
+    return node;
+  } catch (error) {
+    // That, and not why: else it could not tell being refused from a connection that broke.
+    if (frames.isOpen) await frames.end(frameType.error, encodeUtf8("not-accepted"), limits.last);
+    throw error;
+  }
 }
 
 function createSession(

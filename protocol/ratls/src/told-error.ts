@@ -6,6 +6,7 @@ const told: readonly (readonly [code: RatlsErrorCode, message: string])[] = [
   ["busy", "peer is busy"],
   ["predictor-refused", "the orchestrator found no predictor that runs what was released"],
   ["guard-refused", "the orchestrator found no guard that runs what was released"],
+  ["not-accepted", "peer does not accept this end's evidence"],
 ];
 
 /** The code that peers are told of what kept this end from attesting. */

@@ -56,7 +56,7 @@ async function approach({ client, server }: Link) {
 
 type Approach = Awaited<ReturnType<typeof approach>>;
 
-/** Shows a predictor this, and expects it to close without a word. */
+/** Shows a predictor this, and expects that it says no, and not why. */
 async function nodeRefuses(
   code: RatlsErrorCode | AttestationErrorCode,
   make: (given: Approach) => Promise<EvidenceBundle | Bytes>,
@@ -67,7 +67,9 @@ async function nodeRefuses(
   const content = evidence instanceof Uint8Array ? evidence : serializeEvidenceBundle(evidence);
   given.socket.write(rawFrame(frameType.attestResponse, content));
   await assert.rejects(given.accepted, failsWith(code));
-  assert.equal(await given.read(), undefined, "it is told nothing");
+  const said = await given.read();
+  assert.deepEqual([said?.type, Buffer.from(said?.content ?? nothing).toString()], [6, "not-accepted"]);
+  assert.equal(await given.read(), undefined);
   assert.ok(link.server.destroyed);
 }
 

@@ -212,12 +212,14 @@ test("no evidence, no session: the client is told that the node is busy, or that
   }
 });
 
-test("who is no orchestrator that was released is told nothing, and asks nothing", async () => {
+test("who is no orchestrator that was released is told so, and asks nothing", async () => {
   for (const attester of [stage.attester("predictor"), strangers.attester("orchestrator", { peers: [] })]) {
     const { port, outcome } = await open(unasked);
     const client = new RawClient(port);
     await client.meet();
     await client.introduce(attester);
+    const said = await client.read();
+    assert.deepEqual([said?.type, decodeUtf8(said?.content ?? new Uint8Array())], [6, "not-accepted"]);
     client.ask(question);
     assert.equal(await client.read(), undefined);
     assert.equal(await outcome(), "failed");

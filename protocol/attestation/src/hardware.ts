@@ -52,7 +52,8 @@ export async function appraiseHardware(
   await appraisal.confirm("binding.report-data", () => {
     verifyBinding(sessionLeaf(binding, boundParts(bundle)), bundle.batch, report.reportData);
     const others = bundle.batch.size - 1;
-    return `report is about this very session${others > 0 ? `, and ${others} others` : ""}`;
+    const shared = others === 0 ? "" : others === 1 ? ", and one other" : `, and ${others} others`;
+    return `report is about this very session${shared}`;
   });
   return claims;
 }

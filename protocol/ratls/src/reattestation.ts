@@ -59,9 +59,12 @@ export class Reattestation {
     this.#bytes = 0;
   }
 
-  /** The answer has ended; throws `reattestation-missing` when evidence was still to come. */
+  /**
+   * The answer has ended; throws `reattestation-missing` when evidence was still to come for something of it. A server
+   * that had said all before it was asked is within its time.
+   */
   finish(): void {
-    if (this.#isAsked) throw missing();
+    if (this.#isAsked && this.#bytesSinceAsked > 0) throw missing();
   }
 
   #check(): void {

@@ -309,8 +309,13 @@ test("who is asked and does not attest has a minute, so many bytes, or until the
   await assert.rejects(counted.pieces.next(), failsWith("reattestation-missing"));
   // By the end.
   const ended = await askedAgain({ reattest: afterFirst });
-  ended.socket.write(end);
+  ended.socket.write(concatBytes(piece("x"), end));
+  assert.equal((await ended.pieces.next()).done, false);
   await assert.rejects(ended.pieces.next(), failsWith("reattestation-missing"));
+  // All of it was said before it was asked.
+  const over = await askedAgain({ reattest: afterFirst });
+  over.socket.write(end);
+  assert.equal((await over.pieces.next()).done, true);
 });
 
 test("evidence that comes late is as good as none, in time it is good", async () => {
@@ -419,6 +424,10 @@ test("the interval begins anew with each evidence, and with a clock that was set
   again.ask();
   again.wait(minute);
   assert.throws(() => again.wait(1), failsWith("reattestation-missing"));
+  again.settle(7000);
+  again.ask();
+  again.finish();
+  assert.equal(again.receive(1, 7000), false);
   assert.throws(() => again.finish(), failsWith("reattestation-missing"));
   again.settle(7000);
   again.finish();

@@ -151,14 +151,14 @@ function askBy(privateFetch: PrivateFetch, inTheMiddle: () => void): Ask {
 function askWithoutChecks({ settings }: Stage): Ask {
   const policy = developmentPolicy(settings);
   const [relayUrl, issuerUrl] = [new URL("/", settings.relay).href, new URL("/", settings.issuer).href];
-  const own = { clock: Date.now, random: systemRandom, fetch };
+  const own = { clock: Date.now, random: systemRandom, fetch, timeoutMs: 30_000 };
   const { account, directoryKey } = settings;
   const { log, maxProofAgeMs } = policy;
   const directory = new DirectorySource({ relayUrl, directoryKey, log, maxProofAgeMs, ...own });
   const wallet = new Wallet({ issuerUrl, account, store: new MemoryTokenStore(), ...own });
   return async (body) => {
     const { session } = await openPrivateSession({
-      ...{ relayUrl, directory, wallet, policy, timeoutMs: 30_000, ...own },
+      ...{ relayUrl, directory, wallet, policy, ...own },
     });
     const answer = await sendRequest(session, {
       ...{ method: "POST", authority: "orchestrator.sotto.invalid", path: "/v1/chat/completions" },

@@ -33,6 +33,8 @@ export type DirectorySourceOptions = {
   readonly maxProofAgeMs: number;
   readonly clock: Clock;
   readonly fetch: typeof fetch;
+  /** How long the relay may take for it. */
+  readonly timeoutMs: number;
   readonly postQuantumRequests?: boolean;
 };
 
@@ -76,7 +78,10 @@ export class DirectorySource {
   async #fetchText(): Promise<string> {
     let response: Response;
     try {
-      response = await this.#options.fetch(new URL("directory", this.#options.relayUrl), requestDefaults);
+      response = await this.#options.fetch(new URL("directory", this.#options.relayUrl), {
+        ...requestDefaults,
+        signal: AbortSignal.timeout(this.#options.timeoutMs),
+      });
     } catch (cause) {
       throw new SottoError("relay-unreachable", "relay cannot be reached", { cause });
     }

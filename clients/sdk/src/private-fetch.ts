@@ -28,7 +28,7 @@ export type PrivateFetchOptions = {
   /** Prepare the next session as soon as one is used, default true. */
   readonly prepareAhead?: boolean;
   readonly postQuantumRequests?: boolean;
-  /** Time for a session to come up, default 30 000 ms. */
+  /** Time for a session to come up, and for the directory or a batch of tokens before that; default 30 000 ms each. */
   readonly timeoutMs?: number;
 };
 
@@ -58,6 +58,7 @@ export function createPrivateFetch(options: PrivateFetchOptions): PrivateFetch {
   const random = options.random ?? systemRandom;
   // Browsers refuse to run their own as the method of anything else.
   const send: typeof fetch = options.fetch ?? ((input, init) => fetch(input, init));
+  const timeoutMs = options.timeoutMs ?? 30_000;
   const directory = new DirectorySource({
     relayUrl: directoryUrl(options.relayUrl),
     directoryKey: options.directoryKey,
@@ -65,6 +66,7 @@ export function createPrivateFetch(options: PrivateFetchOptions): PrivateFetch {
     maxProofAgeMs: options.policy.maxProofAgeMs,
     clock,
     fetch: send,
+    timeoutMs,
     ...(options.postQuantumRequests === undefined
       ? {}
       : { postQuantumRequests: options.postQuantumRequests }),
@@ -75,6 +77,7 @@ export function createPrivateFetch(options: PrivateFetchOptions): PrivateFetch {
     store: options.tokens ?? new MemoryTokenStore(),
     random,
     fetch: send,
+    timeoutMs,
   });
   const open = (): Promise<PrivateSession> =>
     openPrivateSession({
@@ -85,11 +88,11 @@ export function createPrivateFetch(options: PrivateFetchOptions): PrivateFetch {
       clock,
       random,
       fetch: send,
-      timeoutMs: options.timeoutMs ?? 30_000,
+      timeoutMs,
     });
 
   let prepared: Promise<PrivateSession> | undefined;
-  let closed = false;
+  const closing = new AbortController();
   let stopped: SottoError | undefined;
 
   const noteFailure = (cause: unknown): Error => {
@@ -123,13 +126,25 @@ export function createPrivateFetch(options: PrivateFetchOptions): PrivateFetch {
     return fresh;
   };
 
+  // A session that nobody waits for any more is as good for the next question.
+  const keep = async (taking: Promise<PrivateSession>): Promise<void> => {
+    const ready = await taking;
+    if (closing.signal.aborted || prepared !== undefined) ready.session.close();
+    else prepared = taking;
+  };
+
   const ask = async (content: Bytes, signal: AbortSignal): Promise<Response> => {
-    if (closed) throw new SottoError("closed", "private fetch is closed");
-    const ready = await takeSession();
+    closing.signal.throwIfAborted();
+    const taking = takeSession();
+    const ready = await unlessAborted(taking, [signal, closing.signal]).catch((error: unknown) => {
+      keep(taking).catch(() => {});
+      throw error;
+    });
     const response = await sendQuestion(ready, { content, signal, noteFailure });
     verdicts.set(response, ready.node.verdict);
     // After the answer's head has been handed over, which is what somebody waits for.
-    if (options.prepareAhead !== false) setTimeout(() => void (closed || prepare().catch(() => {})));
+    if (options.prepareAhead !== false)
+      setTimeout(() => void (closing.signal.aborted || prepare().catch(() => {})));
     return response;
   };
 
@@ -157,10 +172,12 @@ export function createPrivateFetch(options: PrivateFetchOptions): PrivateFetch {
   return Object.assign(privateFetch, {
     baseUrl: privateBaseUrl,
     prepare: async () => {
+      closing.signal.throwIfAborted();
       if (stopped !== undefined) throw stopped;
       await prepare();
     },
     verify: async () => {
+      closing.signal.throwIfAborted();
       stopped = undefined;
       directory.invalidate();
       forgetEndorsements(); // who asks for it wants everything looked at
@@ -169,11 +186,24 @@ export function createPrivateFetch(options: PrivateFetchOptions): PrivateFetch {
     directory: () => directory.get(),
     tokensRemaining: () => wallet.remaining(),
     close: () => {
-      closed = true;
+      closing.abort(new SottoError("closed", "private fetch is closed"));
       prepared?.then(({ session }) => session.close()).catch(() => {});
       prepared = undefined;
     },
   });
+}
+
+/** The same promise, but no longer than until one of the signals; then it rejects with that one's reason. */
+function unlessAborted<T>(promise: Promise<T>, signals: readonly AbortSignal[]): Promise<T> {
+  const settled = new AbortController();
+  return new Promise<T>((resolve, reject) => {
+    for (const signal of signals) {
+      const abort = (): void => reject(signal.reason);
+      signal.addEventListener("abort", abort, { once: true, signal: settled.signal });
+      if (signal.aborted) abort();
+    }
+    promise.then(resolve, reject);
+  }).finally(() => settled.abort());
 }
 
 type Question = {
@@ -187,8 +217,10 @@ async function sendQuestion(ready: PrivateSession, question: Question): Promise<
   const { content, signal } = question;
   const abort = (): void => ready.session.close();
   signal.addEventListener("abort", abort, { once: true });
+  if (signal.aborted) abort();
   const failure = (cause: unknown): unknown => (signal.aborted ? signal.reason : question.noteFailure(cause));
   try {
+    signal.throwIfAborted();
     const answer = await sendRequest(ready.session, {
       method: "POST",
       authority: "orchestrator.sotto.invalid",

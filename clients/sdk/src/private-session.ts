@@ -36,11 +36,17 @@ export async function openPrivateSession(dependencies: PrivateSessionDependencie
   try {
     return await openWithToken(dependencies, directory, token);
   } catch (error) {
-    if (!(error instanceof SottoError) || error.code !== "stale-key") throw error;
-    // The gateway could not open the envelope, so it has not seen the token either: it is good for the next try.
+    if (!(error instanceof SottoError) || !isStale(error)) throw error;
     dependencies.directory.invalidate();
+    // It could not open the first envelope, so it has not seen the token either: it is good for the next try.
+    if (error.code !== "stale-key") throw error;
     return openWithToken(dependencies, await dependencies.directory.get(), token);
   }
+}
+
+/** Whether the gateway no longer had the key, at the first exchange or a later one. */
+function isStale({ code, cause }: SottoError): boolean {
+  return code === "stale-key" || (cause instanceof SottoError && cause.code === "stale-key");
 }
 
 async function openWithToken(

@@ -114,7 +114,11 @@ export class RelayStream implements ByteStream {
   #fail(cause: unknown): IteratorReturnResult<void> {
     // Exchanges that were given up break as well, which is nobody's failure.
     if (this.#isOver) return { done: true, value: undefined };
-    this.#failure = cause instanceof Error ? cause : new SottoError("session-lost", "exchange failed");
+    // A key that goes away after the token was spent costs the session: only before could the token be used again.
+    const isLate = cause instanceof SottoError && cause.code === "stale-key" && this.#session !== undefined;
+    if (isLate || !(cause instanceof Error))
+      this.#failure = new SottoError("session-lost", "session: exchange failed", { cause });
+    else this.#failure = cause;
     this.destroy();
     throw this.#failure;
   }

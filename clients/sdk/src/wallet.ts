@@ -15,6 +15,8 @@ export type WalletOptions = {
   readonly store: TokenStore;
   readonly random: Random;
   readonly fetch: typeof fetch;
+  /** How long the issuer may take for a batch. */
+  readonly timeoutMs: number;
   readonly batchSize?: number;
 };
 
@@ -95,6 +97,7 @@ export class Wallet {
     try {
       response = await this.#options.fetch(new URL("tokens", this.#options.issuerUrl), {
         ...requestDefaults,
+        signal: AbortSignal.timeout(this.#options.timeoutMs),
         method: "POST",
         headers: {
           "content-type": "application/private-token-request-batch",

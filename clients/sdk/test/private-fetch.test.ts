@@ -18,8 +18,15 @@ const question = {
   body: JSON.stringify({ model: "model", messages: [{ role: "user", content: "a secret" }] }),
 };
 
-async function open(trusted = policy) {
-  const { world, fetch } = await createWorld();
+async function open(trusted = policy, { timeoutMs = 2000, hangs = "" } = {}) {
+  const { world, fetch: visit } = await createWorld();
+  const fetch: typeof visit = async (input, init) => {
+    if (new URL(String(input)).pathname !== hangs) return visit(input, init);
+    world.asked.push(hangs);
+    return new Promise((_resolve, reject) => {
+      init?.signal?.addEventListener("abort", () => reject(init.signal?.reason));
+    });
+  };
   const tokens = new MemoryTokenStore();
   const client = createPrivateFetch({
     relayUrl: "https://relay.example",
@@ -30,7 +37,7 @@ async function open(trusted = policy) {
     tokens,
     fetch,
     prepareAhead: false,
-    timeoutMs: 2000,
+    timeoutMs,
   });
   return { world, client, tokens };
 }
@@ -161,6 +168,32 @@ test("many questions at once never share a token, and share the fetch of their b
   assert.equal(new Set(tokens).size, 12);
   assert.equal(world.asked.filter((path) => path === "/tokens").length, 1);
   assert.equal(world.asked.filter((path) => path === "/directory").length, 1);
+});
+
+test("who does not answer at all is given up in time, and the next question asks anew", async () => {
+  for (const [path, code] of [
+    ["/directory", "relay-unreachable"],
+    ["/tokens", "issuer-unreachable"],
+  ] as const) {
+    const { world, client } = await open(policy, { timeoutMs: 300, hangs: path });
+    await refuses(client, code, undefined, "retry");
+    await refuses(client, code, undefined, "retry");
+    assert.equal(world.asked.filter((asked) => asked === path).length, 2);
+  }
+});
+
+test("who leaves, or closes, while a session comes up does not wait for it", async () => {
+  const { client } = await open(policy, { timeoutMs: 20_000, hangs: "/tokens" });
+  const leaving = new AbortController();
+  const left = client(`${privateBaseUrl}/chat/completions`, { ...question, signal: leaving.signal });
+  const stays = client(`${privateBaseUrl}/chat/completions`, question);
+  const reason = new Error("changed my mind");
+  leaving.abort(reason);
+  await assert.rejects(left, reason);
+  client.close();
+  await assert.rejects(stays, { code: "closed" });
+  await assert.rejects(client.prepare(), { code: "closed" });
+  await assert.rejects(client.verify(), { code: "closed" });
 });
 
 test("what is not a private question stays on the device", async () => {

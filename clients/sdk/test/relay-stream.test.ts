@@ -13,7 +13,11 @@ const hello = Uint8Array.of(22, 3, 1, 0, 4, 1, 2, 3, 4);
 type Feed = AsyncGenerator<Bytes, void, undefined>;
 
 /** What the node says to each flight: whole answers first, then streams. */
-async function open(whole: readonly Bytes[], streams: readonly (() => Feed)[] = []) {
+async function open(
+  whole: readonly Bytes[],
+  streams: readonly (() => Feed)[] = [],
+  then = new SottoError("relay-unreachable", "no answer"),
+) {
   const seen: { request: BinaryRequest; padTo?: number }[] = [];
   const signals: (AbortSignal | undefined)[] = [];
   let prepared = 0;
@@ -23,7 +27,7 @@ async function open(whole: readonly Bytes[], streams: readonly (() => Feed)[] = 
       seen.push({ request, padTo });
       signals.push(signal);
       const content = answers.shift();
-      if (content === undefined) throw new SottoError("relay-unreachable", "no answer");
+      if (content === undefined) throw then;
       return { status: 200, headers, content, trailers: [] };
     },
     prepare: async () => {
@@ -237,4 +241,22 @@ test("a stream that is given up ends the read under way and every exchange, and 
   streaming.stream.destroy();
   assert.equal(await pending, undefined);
   assert.equal(streaming.stream.failure, undefined);
+});
+
+test("a key that goes away costs the session once the token has been seen, and not before", async () => {
+  for (const [answers, code] of [
+    [[], "stale-key"],
+    [[bytes("server hello")], "session-lost"],
+  ] as const) {
+    const stale = new SottoError("stale-key", "gateway no longer has this request key");
+    const { stream } = await open(answers, [], stale);
+    await stream.write(hello);
+    if (answers.length > 0) {
+      await stream.read();
+      await stream.write(bytes("finished"));
+      stream.endFlight();
+    }
+    await assert.rejects(stream.read(), (error) => error instanceof SottoError && error.code === code);
+    assert.ok(stream.failure === stale || stream.failure?.cause === stale);
+  }
 });

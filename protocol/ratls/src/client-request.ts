@@ -80,7 +80,6 @@ async function* readAnswer(options: ClientRequestOptions) {
     if (type === frameType.error) throw peerError(content);
     if (type === frameType.end) {
       if (content.length > 0) throw new RatlsError("malformed", "end: has content");
-      again.finish();
       return;
     }
     if (type === frameType.attestResponse) {
@@ -89,7 +88,8 @@ async function* readAnswer(options: ClientRequestOptions) {
       again.settle(clock());
       continue;
     }
-    if (again.receive(content.length, clock())) {
+    // Whoever has closed has said all there is, and can't be asked any more.
+    if (again.receive(content.length, clock()) && frames.isOpen) {
       expectation = askAgain(options);
       again.ask();
     }

@@ -59,14 +59,6 @@ export class Reattestation {
     this.#bytes = 0;
   }
 
-  /**
-   * The answer has ended; throws `reattestation-missing` when evidence was still to come for something of it. A server
-   * that had said all before it was asked is within its time.
-   */
-  finish(): void {
-    if (this.#isAsked && this.#bytesSinceAsked > 0) throw missing();
-  }
-
   #check(): void {
     const isLate = this.#waitedMs > reattestGraceMs || this.#bytesSinceAsked > this.#interval.everyBytes;
     if (isLate) throw missing();

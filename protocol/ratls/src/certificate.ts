@@ -50,6 +50,7 @@ export function judgeSessionCertificate(der: Uint8Array, nowMs: number): JudgedC
   if (der.length > maxCertificateBytes) refuse("over its limit");
   const { tbs, signature, from, to, spki } = parse(der);
   if (to - from > maxCertificateLifetimeMs) refuse("valid for more than an hour");
+  if (to < from) refuse("ends before it begins");
   if (nowMs < from - clockSkewMs || nowMs > to + clockSkewMs) refuse("not valid now");
   return {
     spki,

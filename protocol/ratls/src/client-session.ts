@@ -101,10 +101,11 @@ export async function openClientSession(options: ClientSessionOptions): Promise<
   if (signal?.aborted === true) abort();
   try {
     const { verified, spkiDigest } = await meet(frames, asked.promise, options);
+    const attestedAt = clock();
     if (options.attester !== undefined) await introduce(channel, frames, spkiDigest, options.attester);
     if (frames.failure !== undefined) throw frames.failure;
     const { reattest = defaultReattest, policy } = options;
-    const server = { role, spkiDigest, verified, attestedAt: clock() };
+    const server = { role, spkiDigest, verified, attestedAt };
     const again = { reattest, policy, clock, random, onFlight };
     const close = (): void => channel.destroy();
     const { request, isUsed } = createClientRequest({ channel, frames, server, close, ...again });

@@ -50,6 +50,11 @@ export class FrameStream {
     this.#parser.expect(types);
   }
 
+  /** Lets the peer send a frame of one more type, while it may send any. */
+  alsoExpect(type: FrameType): void {
+    this.#parser.alsoExpect(type);
+  }
+
   /** Whether it is the peer's turn, in the handshake or after it. */
   get isWaiting(): boolean {
     if (this.#failure !== undefined) return false;

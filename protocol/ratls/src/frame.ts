@@ -73,6 +73,11 @@ export class FrameParser {
     this.#following = following;
   }
 
+  /** Lets one more type come, while anything may; what has ended is not opened again. */
+  alsoExpect(type: FrameType): void {
+    if (this.#expected.length > 0) this.#expected = [...this.#expected, type];
+  }
+
   get isExpecting(): boolean {
     return this.#expected.length > 0;
   }

@@ -51,8 +51,15 @@ export function createNodeChannel(socket: TLSSocket, below: Duplex, check: () =>
         socket.once("close", resolve);
         socket.end(bytes, () => resolve());
       }),
-    pause: () => void socket.pause(),
-    resume: () => void socket.resume(),
+    // What TLS has read by then is bounded; below it nothing more is read.
+    pause: () => {
+      socket.pause();
+      below.pause();
+    },
+    resume: () => {
+      below.resume();
+      socket.resume();
+    },
     isPaused: () => socket.isPaused(),
     destroy: () => void socket.destroy(),
     isDestroyed: () => socket.destroyed,

@@ -5,6 +5,9 @@ import { RatlsError } from "./ratls-error.ts";
 /** After how much time, or how many bytes of the answer, the server is asked again. */
 export type ReattestInterval = { readonly everyMs: number; readonly everyBytes: number };
 
+// However slowly this end reads: so many intervals after it was asked, a server has attested.
+const maxIntervals = 2;
+
 /** Keeps the time of one session; everything is judged when something has arrived. */
 export class Reattestation {
   readonly #interval: ReattestInterval;
@@ -13,6 +16,7 @@ export class Reattestation {
   #isAsked = false;
   /** Since it was asked: what was waited for the server, and what of the answer has come. */
   #waitedMs = 0;
+  #askedAt = 0;
   #bytesSinceAsked = 0;
 
   /** `attestedAt` is when the session's evidence was verified. */
@@ -23,11 +27,12 @@ export class Reattestation {
 
   /**
    * Something has come, for which was waited so long; throws `reattestation-missing` when evidence should have, before
-   * that. Time in which nobody here wanted to read is not the server's.
+   * that. Time in which nobody here wanted to read is not the server's, up to a limit.
    */
-  wait(ms: number): void {
+  wait(ms: number, nowMs: number): void {
     if (!this.#isAsked) return;
     this.#waitedMs += Math.max(0, ms);
+    if (nowMs - this.#askedAt > maxIntervals * this.#interval.everyMs) throw missing();
     this.#check();
   }
 
@@ -46,8 +51,9 @@ export class Reattestation {
   }
 
   /** The server has been asked. */
-  ask(): void {
+  ask(nowMs: number): void {
     this.#isAsked = true;
+    this.#askedAt = nowMs;
     this.#waitedMs = 0;
     this.#bytesSinceAsked = 0;
   }

@@ -18,7 +18,10 @@ import { tlsProfile } from "./tls-profile.node.ts";
 import { toldCode } from "./told-error.ts";
 
 type CommonOptions = {
-  /** Carries the TLS bytes; belongs to the session from now on. */
+  /**
+   * Carries the TLS bytes; belongs to the session from now on. Not a socket, where somebody unknown is at its other end:
+   * TLS would read it where nobody sees how much comes.
+   */
   readonly stream: Duplex;
   /** Asked again whenever the client wants fresh evidence during a long answer. */
   readonly attester: SessionAttester;
@@ -104,7 +107,7 @@ async function evidenceOrTold(
   onFlight: (() => void) | undefined,
 ): Promise<Bytes> {
   try {
-    return await makeEvidence(request);
+    return await frames.whileOpen(makeEvidence(request));
   } catch (error) {
     await frames.end(frameType.error, encodeUtf8(toldCode(error)), limits.last);
     onFlight?.();

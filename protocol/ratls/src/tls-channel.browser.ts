@@ -68,6 +68,7 @@ export class TlsChannel implements SecureChannel {
     const ended = truncation(this.#isSecure);
     for (const { reject } of this.#outgoing.splice(0)) reject(ended);
     this.#tls?.destroy();
+    this.#tls = undefined;
     this.#stream.destroy();
     this.#wake();
     // Not within the call: who destroys a channel need not expect to be told so meanwhile.

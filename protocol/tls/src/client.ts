@@ -240,6 +240,7 @@ export class TlsClient {
     this.#exporter = step.exporter;
     gathered.output.push(await this.#writing.seal(contentType.handshake, step.finished));
     await this.#changeKeys(suite, step.traffic);
+    this.#requireAlive();
     this.#peer = step.peer;
     this.#state = "open";
   }

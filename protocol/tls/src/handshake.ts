@@ -83,7 +83,8 @@ const coordinateLength = 32; // of P-256
 /** One handshake; good for one use. */
 export class Handshake {
   readonly #options: HandshakeOptions;
-  readonly #shares: readonly KeyShare[];
+  #shares: readonly KeyShare[];
+  #isDestroyed = false;
   readonly #transcript: Bytes[];
   #next = 0;
   #agreed: { readonly suite: CipherSuite; readonly group: GroupName; readonly secret: Bytes } | undefined;
@@ -143,6 +144,10 @@ export class Handshake {
     const own = this.#shares.find((candidate) => candidate.group === group);
     if (own === undefined) throw new TlsError("illegal-parameter", "server hello: group without a share");
     const shared = await own.agree(share);
+    if (this.#isDestroyed) {
+      shared.fill(0);
+      throw new TlsError("closed", "session was dropped");
+    }
     const secret = handshakeSecret(suite, shared);
     shared.fill(0);
     this.#transcript.push(raw);
@@ -185,6 +190,9 @@ export class Handshake {
 
   /** Wipes the secrets of the handshake. */
   destroy(): void {
+    this.#isDestroyed = true;
+    for (const { destroy } of this.#shares) destroy();
+    this.#shares = [];
     this.#agreed?.secret.fill(0);
     this.#traffic?.client.fill(0);
     this.#traffic?.server.fill(0);

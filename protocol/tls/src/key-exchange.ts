@@ -11,6 +11,8 @@ export type KeyShare = {
   readonly share: Bytes;
   /** The shared secret; throws `illegal-parameter` for a share that is none. */
   readonly agree: (serverShare: Bytes) => Promise<Bytes>;
+  /** Forgets the private key. */
+  readonly destroy: () => void;
 };
 
 type Half = Omit<KeyShare, "group">;
@@ -26,6 +28,7 @@ export async function createKeyShare(group: GroupName, random: Random): Promise<
   return {
     group,
     share: concatBytes(mlKem.share, x25519.share),
+    destroy: mlKem.destroy,
     agree: async (serverShare) => {
       if (serverShare.length !== ciphertextLength + x25519Length) throw refuse();
       const secrets = await Promise.all([
@@ -50,6 +53,7 @@ async function createX25519(): Promise<Half> {
   const { privateKey, publicKey } = requirePair(pair);
   return {
     share: new Uint8Array(await crypto.subtle.exportKey("raw", publicKey)),
+    destroy: forgetWithObject,
     agree: async (serverShare) => {
       if (serverShare.length !== x25519Length) throw refuse();
       try {
@@ -84,11 +88,8 @@ async function createMlKem(random: Random): Promise<Half> {
   seed.fill(0);
   return {
     share: copyBytes(publicKey),
-    agree: async (ciphertext) => {
-      const secret = copyBytes(mlKem768.decapsulate(ciphertext, secretKey));
-      secretKey.fill(0);
-      return secret;
-    },
+    destroy: () => void secretKey.fill(0),
+    agree: async (ciphertext) => copyBytes(mlKem768.decapsulate(ciphertext, secretKey)),
   };
 }
 
@@ -111,6 +112,7 @@ async function createPlatformMlKem(subtle: KemSubtle): Promise<Half> {
   const share = new Uint8Array(await subtle.exportKey("raw-public", publicKey));
   return {
     share,
+    destroy: forgetWithObject,
     agree: async (ciphertext) => {
       try {
         return new Uint8Array(await subtle.decapsulateBits(algorithm, privateKey, ciphertext));
@@ -120,6 +122,9 @@ async function createPlatformMlKem(subtle: KemSubtle): Promise<Half> {
     },
   };
 }
+
+// A platform's key cannot be wiped; it goes with what holds it.
+const forgetWithObject = (): void => {};
 
 function requirePair(pair: CryptoKeyPair | CryptoKey): CryptoKeyPair {
   if ("publicKey" in pair) return pair;

@@ -25,6 +25,7 @@ export class RecordProtection {
   #key: CryptoKey;
   #iv: Bytes;
   #sequence = 0;
+  #isDestroyed = false;
 
   private constructor(suite: CipherSuite, secret: Bytes, { key, iv }: Keys) {
     this.#suite = suite;
@@ -43,6 +44,7 @@ export class RecordProtection {
     const inner = new ByteWriter().bytes(content).u8(type).finish();
     const head = recordHead(contentType.applicationData, inner.length + tagLength);
     const sealed = await crypto.subtle.encrypt(this.#next(head), this.#key, inner);
+    this.#requireLive();
     const record = new Uint8Array(headLength + sealed.byteLength);
     record.set(head);
     record.set(new Uint8Array(sealed), headLength);
@@ -59,6 +61,7 @@ export class RecordProtection {
     } catch (cause) {
       throw new TlsError("bad-record", "record: does not open", { cause });
     }
+    this.#requireLive();
     if (inner.length > maxPlaintext + 1) throw new TlsError("too-large", "record: over its limit");
     let end = inner.length - 1;
     while (end >= 0 && inner[end] === 0) end -= 1; // padding
@@ -71,22 +74,39 @@ export class RecordProtection {
 
   /** Goes on with the next key of this direction (RFC 8446 Section 7.2). */
   async update(): Promise<void> {
+    this.#requireLive();
     const secret = nextTrafficSecret(this.#suite, this.#secret);
     const { key, iv } = await deriveKeys(this.#suite, secret);
-    this.destroy();
+    if (this.#isDestroyed) {
+      // Of the zeros that are left of the old secret anybody could make the next.
+      secret.fill(0);
+      iv.fill(0);
+    }
+    this.#requireLive();
+    this.#wipe();
     this.#secret = secret;
     this.#key = key;
     this.#iv = iv;
     this.#sequence = 0;
   }
 
-  /** Wipes what can be wiped; a CryptoKey cannot, and goes with the object. */
+  /** Wipes what can be wiped; a CryptoKey cannot, and goes with the object. Nothing is sealed or opened any more. */
   destroy(): void {
+    this.#isDestroyed = true;
+    this.#wipe();
+  }
+
+  #wipe(): void {
     this.#secret.fill(0);
     this.#iv.fill(0);
   }
 
+  #requireLive(): void {
+    if (this.#isDestroyed) throw new TlsError("closed", "session was dropped");
+  }
+
   #next(head: Bytes): AesGcmParams {
+    this.#requireLive();
     if (this.#sequence >= maxRecords)
       throw new TlsError("too-many-records", "record: key has served its time");
     const iv = new Uint8Array(this.#iv);

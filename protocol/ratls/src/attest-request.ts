@@ -1,7 +1,7 @@
 // What the client asks for after the handshake, and the channel that the evidence must be about
 // (spec/attested-session.md).
 import type { SessionBinding } from "@sotto/attestation";
-import { type Bytes, sha256 } from "@sotto/base";
+import { type Bytes, type Random, sha256 } from "@sotto/base";
 import type { SecureChannel } from "./channel.ts";
 import { attestVersion, exporterLabels, exporterLength, limits, nonceLength } from "./profile.ts";
 import { RatlsError } from "./ratls-error.ts";
@@ -22,6 +22,9 @@ export function parseAttestRequest(request: Bytes): Bytes {
   return request.slice(1, 1 + nonceLength);
 }
 
+/** Which end attests, and what that node is. */
+export type Attesting = { readonly end: keyof typeof exporterLabels; readonly role: SessionBinding["role"] };
+
 /**
  * The channel as this end sees it: the exporter is its own, never one that the peer named (RFC 8446 Section 7.5).
  *
@@ -30,7 +33,7 @@ export function parseAttestRequest(request: Bytes): Bytes {
  */
 export function bindChannel(
   channel: Pick<SecureChannel, "exportKeyingMaterial">,
-  attesting: { readonly end: keyof typeof exporterLabels; readonly role: SessionBinding["role"] },
+  attesting: Attesting,
   spkiDigest: Bytes,
   request: Bytes,
 ): SessionBinding {
@@ -39,4 +42,15 @@ export function bindChannel(
   const label = exporterLabels[attesting.end];
   const exporter = channel.exportKeyingMaterial(label, requestDigest, exporterLength);
   return { role: attesting.role, spkiDigest, nonce, exporter, requestDigest };
+}
+
+/** Asks for evidence over a new nonce: the request to send, and the channel that the evidence must be about. */
+export function createAttestRequest(
+  channel: Pick<SecureChannel, "exportKeyingMaterial">,
+  attesting: Attesting,
+  spkiDigest: Bytes,
+  random: Random,
+): { readonly request: Bytes; readonly binding: SessionBinding } {
+  const request = serializeAttestRequest(random(nonceLength));
+  return { request, binding: bindChannel(channel, attesting, spkiDigest, request) };
 }

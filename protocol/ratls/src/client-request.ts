@@ -1,18 +1,13 @@
 // The one request of a session and its answer, during which the server attests anew when that has become due. Between
 // nodes it is the client too that asks again: what it sends is the text.
-import type { TrustPolicy } from "@sotto/attestation";
+import type { SessionBinding, TrustPolicy } from "@sotto/attestation";
 import type { Bytes, Clock, Random } from "@sotto/base";
-import { bindChannel, serializeAttestRequest } from "./attest-request.ts";
+import { createAttestRequest } from "./attest-request.ts";
 import type { SecureChannel } from "./channel.ts";
-import {
-  type EvidenceExpectation,
-  requireSameNode,
-  type VerifiedEvidence,
-  verifyEvidence,
-} from "./evidence.ts";
+import { requireSameNode, type VerifiedEvidence, verifyEvidence } from "./evidence.ts";
 import { frameType } from "./frame.ts";
 import type { FrameStream } from "./frame-stream.ts";
-import { nonceLength, type SessionRole } from "./profile.ts";
+import type { SessionRole } from "./profile.ts";
 import { RatlsError } from "./ratls-error.ts";
 import { Reattestation, type ReattestInterval } from "./reattestation.ts";
 import { peerError } from "./told-error.ts";
@@ -70,9 +65,10 @@ export function createClientRequest(options: ClientRequestOptions): ClientReques
 
 /** The pieces of the answer, as far as they come from the node that was verified. */
 async function* readAnswer(options: ClientRequestOptions) {
-  const { frames, server, reattest, clock } = options;
+  const { frames, server, reattest, policy, clock } = options;
   const again = new Reattestation(reattest, server.attestedAt);
-  let expectation: EvidenceExpectation | undefined;
+  const mayHavePeers = server.role === "orchestrator";
+  let binding: SessionBinding | undefined;
   for (;;) {
     const since = clock();
     const { type, content } = await frames.read();
@@ -84,34 +80,26 @@ async function* readAnswer(options: ClientRequestOptions) {
       return;
     }
     if (type === frameType.attestResponse) {
-      if (expectation === undefined) throw new RatlsError("out-of-order", "evidence that was not asked for");
-      requireSameNode(server.verified, await verifyEvidence(content, { ...expectation, nowMs: clock() }));
+      if (binding === undefined) throw new RatlsError("out-of-order", "evidence that was not asked for");
+      const verified = await verifyEvidence(content, { binding, policy, nowMs: now, mayHavePeers });
+      requireSameNode(server.verified, verified);
       again.settle(clock());
       continue;
     }
     // Whoever has closed has said all there is, and can't be asked any more.
-    if (again.receive(content.length, clock()) && frames.isOpen) {
-      expectation = askAgain(options);
-      again.ask(clock());
+    if (again.receive(content.length, now) && frames.isOpen) {
+      binding = askAgain(options);
+      again.ask(now);
     }
     if (content.length > 0) yield content;
   }
 }
 
-/** Asks for evidence over a new nonce, and returns what it will be held against. */
-function askAgain({
-  channel,
-  frames,
-  server,
-  policy,
-  clock,
-  random,
-  onFlight,
-}: ClientRequestOptions): EvidenceExpectation {
-  const request = serializeAttestRequest(random(nonceLength));
-  const binding = bindChannel(channel, { end: "server", role: server.role }, server.spkiDigest, request);
+/** Asks for evidence over a new nonce, and returns the channel that it must be about. */
+function askAgain({ channel, frames, server, random, onFlight }: ClientRequestOptions): SessionBinding {
+  const attesting = { end: "server", role: server.role } as const;
+  const { request, binding } = createAttestRequest(channel, attesting, server.spkiDigest, random);
   frames.alsoExpect(frameType.attestResponse);
   frames.send(frameType.attestRequest, request, onFlight);
-  const mayHavePeers = server.role === "orchestrator";
-  return { binding, policy, nowMs: clock(), mayHavePeers };
+  return binding;
 }

@@ -9,14 +9,14 @@ import {
 } from "@sotto/attestation";
 import type { Bytes, Clock, Random } from "@sotto/base";
 import { connectChannel, type SessionStream } from "#connect";
-import { bindChannel, serializeAttestRequest } from "./attest-request.ts";
+import { bindChannel, createAttestRequest } from "./attest-request.ts";
 import { type JudgedCertificate, judgeSessionCertificate } from "./certificate.ts";
 import type { SecureChannel } from "./channel.ts";
 import { createClientRequest } from "./client-request.ts";
 import { type SessionAttester, type VerifiedEvidence, verifyEvidence } from "./evidence.ts";
 import { frameType } from "./frame.ts";
 import { FrameStream } from "./frame-stream.ts";
-import { alpnOf, clientRole, defaultReattest, type MutualRole, nonceLength } from "./profile.ts";
+import { alpnOf, clientRole, defaultReattest, type MutualRole } from "./profile.ts";
 import { RatlsError } from "./ratls-error.ts";
 import type { ReattestInterval } from "./reattestation.ts";
 import { peerError } from "./told-error.ts";
@@ -89,8 +89,8 @@ export async function openClientSession(options: ClientSessionOptions): Promise<
   // Within the event and not after it, so that Finished and the attest request leave as one flight.
   const frames = new FrameStream(channel, () => {
     if (judged === undefined) throw new RatlsError("bad-certificate", "session certificate: missing");
-    const request = serializeAttestRequest(random(nonceLength));
-    const binding = bindChannel(channel, { end: "server", role }, judged.spkiDigest, request);
+    const { spkiDigest } = judged;
+    const { request, binding } = createAttestRequest(channel, { end: "server", role }, spkiDigest, random);
     const following = options.attester === undefined ? [] : [frameType.attestRequest];
     frames.expect([frameType.attestResponse, frameType.error], following);
     frames.send(frameType.attestRequest, request, onFlight);

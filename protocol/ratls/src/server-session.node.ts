@@ -4,14 +4,14 @@ import type { Duplex } from "node:stream";
 import { createSecureContext, TLSSocket } from "node:tls";
 import { serializeEvidenceBundle, type TrustPolicy, type VerifiedNode } from "@sotto/attestation";
 import { type Bytes, type Clock, encodeUtf8, type Random } from "@sotto/base";
-import { bindChannel, serializeAttestRequest } from "./attest-request.ts";
+import { bindChannel, createAttestRequest } from "./attest-request.ts";
 import { createSessionCertificate } from "./certificate.node.ts";
 import type { SecureChannel } from "./channel.ts";
 import { type SessionAttester, verifyEvidence } from "./evidence.ts";
 import { frameType } from "./frame.ts";
 import { FrameStream } from "./frame-stream.ts";
 import { checkNegotiated, createNodeChannel } from "./node-channel.node.ts";
-import { alpnOf, clientRole, limits, type MutualRole, nonceLength, offeredGroups } from "./profile.ts";
+import { alpnOf, clientRole, limits, type MutualRole, offeredGroups } from "./profile.ts";
 import { RatlsError } from "./ratls-error.ts";
 import { createServerAnswer, type ServerAnswer } from "./server-answer.node.ts";
 import { tlsProfile } from "./tls-profile.node.ts";
@@ -128,8 +128,8 @@ async function greet(
     await frames.write(frameType.attestResponse, evidence);
     return undefined;
   }
-  const request = serializeAttestRequest(random(nonceLength));
-  const binding = bindChannel(channel, { end: "client", role: clientRole }, spkiDigest, request);
+  const attesting = { end: "client", role: clientRole } as const;
+  const { request, binding } = createAttestRequest(channel, attesting, spkiDigest, random);
   frames.expect([frameType.attestResponse]);
   frames.send(frameType.attestResponse, evidence, undefined);
   frames.send(frameType.attestRequest, request, undefined);

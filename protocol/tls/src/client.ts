@@ -107,20 +107,21 @@ export class TlsClient {
 
   /** Protects data and returns the records to write. */
   async send(data: Uint8Array): Promise<Bytes> {
-    const records: Promise<Bytes>[] = [];
+    const output: Bytes[] = [];
     const writing = this.#requireWriting();
     if (this.#owesKeyUpdate) {
       // Before the next data, and in the old key (RFC 8446 Section 4.6.3).
       this.#owesKeyUpdate = false;
       const update = serializeMessage(handshakeType.keyUpdate, new Uint8Array(1));
-      records.push(Promise.resolve(await writing.seal(contentType.handshake, update)));
+      output.push(await writing.seal(contentType.handshake, update));
       await writing.update();
     }
+    const records: Promise<Bytes>[] = [];
     for (let offset = 0; offset < data.length; offset += maxPlaintext) {
       const piece = data.subarray(offset, offset + maxPlaintext);
       records.push(writing.seal(contentType.applicationData, piece));
     }
-    return concatBytes(...(await Promise.all(records)));
+    return concatBytes(...output, ...(await Promise.all(records)));
   }
 
   /** Says that nothing more will be sent, and returns the record that says so (RFC 8446 Section 6.1). */

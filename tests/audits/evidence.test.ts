@@ -26,7 +26,7 @@ import {
   startPuppet,
 } from "../../protocol/ratls/test/ends.ts";
 import { goodCertificate, rawClient, rawFrame, rawServer } from "../../protocol/ratls/test/peer.ts";
-import { createLink, createStage } from "../../protocol/ratls/test/stage.ts";
+import { createLink, createStage, someBinding } from "../../protocol/ratls/test/stage.ts";
 
 const hourMs = 3_600_000;
 const attestFrameBytes = 9 + 33;
@@ -184,7 +184,7 @@ test("36: a leaf of another batch, another's place in this one, and a node in th
 
 /** What the stage's orchestrator shows besides its report. */
 async function shown(): Promise<Pick<EvidenceBundle, "statement" | "proof" | "peers">> {
-  const { statement, proof, peers } = await attest(someBinding());
+  const { statement, proof, peers } = await attest(someBinding("orchestrator"));
   return { statement, proof, peers };
 }
 
@@ -212,7 +212,7 @@ async function takenOf(
   send: (socket: TLSSocket, evidence: Uint8Array) => void,
 ): Promise<number> {
   const { link, socket, opened, sent } = await beginPuppet();
-  send(socket, serializeEvidenceBundle(await attest(someBinding())));
+  send(socket, serializeEvidenceBundle(await attest(someBinding("orchestrator"))));
   try {
     await assert.rejects(opened, (error) => error instanceof CodedError && codes.includes(error.code));
     assert.ok(link.client.destroyed);
@@ -220,11 +220,6 @@ async function takenOf(
   } finally {
     socket.destroy();
   }
-}
-
-function someBinding(): SessionBinding {
-  const any = random(32);
-  return { role: "orchestrator", spkiDigest: any, nonce: any, exporter: any, requestDigest: any };
 }
 
 test("38: evidence that is malformed, oversized, reordered or endless is refused, and no more of it taken than is allowed", async () => {

@@ -5,11 +5,12 @@ import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
 import { Socket } from "node:net";
 import { join } from "node:path";
+import type { Duplex } from "node:stream";
 import { test } from "node:test";
 import type { ConnectionOptions, TLSSocket } from "node:tls";
 import { ByteReader, type Bytes, ByteWriter, concatBytes, sha256, systemRandom } from "@sotto/base";
 import { frameType } from "../src/frame.ts";
-import { openClientSession, RatlsError, type RatlsErrorCode } from "../src/index.ts";
+import { type ClientSession, openClientSession, RatlsError, type RatlsErrorCode } from "../src/index.ts";
 import { acceptServerSession } from "../src/server.node.ts";
 import { asByteStream } from "./byte-stream.ts";
 import { badCertificates, selfSigned } from "./certificates.ts";
@@ -20,6 +21,18 @@ const random = systemRandom;
 const attestFrameLength = 9 + 33;
 
 const neverAttest = { attest: () => new Promise<never>(() => {}) };
+
+/** Opens a session that nothing here can satisfy. */
+function open(stream: Duplex, signal?: AbortSignal): Promise<ClientSession> {
+  return openClientSession({
+    stream: asByteStream(stream),
+    policy: unmetPolicy,
+    role: "orchestrator",
+    clock: Date.now,
+    random,
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
 
 function isRefused(code: RatlsErrorCode) {
   return (error: unknown): boolean => {
@@ -61,13 +74,7 @@ async function clientRefuses(
     heard.push(bytes);
     peer?.write(rawFrame(frameType.attestResponse, new Uint8Array()));
   });
-  const opened = openClientSession({
-    stream: asByteStream(client),
-    policy: unmetPolicy,
-    role: "orchestrator",
-    clock: Date.now,
-    random,
-  });
+  const opened = open(client);
   await assert.rejects(opened, isRefused(code));
   assert.ok(client.destroyed, "what carried the session is closed");
   assert.equal(Buffer.concat(heard).length, heardBytes, "nothing else was asked");
@@ -114,26 +121,14 @@ test("11: the server resumes no session that a client offers, and takes no early
 
 test("11: the client refuses a session that brings a ticket", async () => {
   const giver = startTicketServer();
-  const opened = openClientSession({
-    stream: asByteStream(giver.stream),
-    policy: unmetPolicy,
-    role: "orchestrator",
-    clock: Date.now,
-    random,
-  });
+  const opened = open(giver.stream);
   await assert.rejects(opened, isRefused("session-ticket"));
   giver.stop();
 });
 
 test("11, 12: what the client offers is TLS 1.3, one hybrid group, no resumption, no early data, no name", async () => {
   const { client, server } = createLink();
-  const opened = openClientSession({
-    stream: asByteStream(client),
-    policy: unmetPolicy,
-    role: "orchestrator",
-    clock: Date.now,
-    random,
-  });
+  const opened = open(client);
   const [flight]: Buffer[] = await once(server, "data");
   const extensions = parseClientHello(new Uint8Array(flight ?? []));
   const hex = (type: number) => Buffer.from(extensions.get(type) ?? []).toString("hex");
@@ -217,13 +212,7 @@ test("the client hears nothing before it has asked", async () => {
     const { client, server } = createLink();
     const peer = rawServer(server);
     peer.once("secure", () => peer.write(rawFrame(type, Buffer.from("answer"))));
-    const opened = openClientSession({
-      stream: asByteStream(client),
-      policy: unmetPolicy,
-      role: "orchestrator",
-      clock: Date.now,
-      random,
-    });
+    const opened = open(client);
     await assert.rejects(opened, isRefused(code));
     peer.destroy();
   }
@@ -244,14 +233,7 @@ test("an aborted session ends as such, at once, and with it its stream", async (
     const { client, server } = createLink({ server: () => [] });
     const { signal } = aborting;
     const refused = [
-      openClientSession({
-        stream: asByteStream(client),
-        policy: unmetPolicy,
-        role: "orchestrator",
-        clock: Date.now,
-        random,
-        signal,
-      }),
+      open(client, signal),
       acceptServerSession({ stream: server, role: "orchestrator", attester: neverAttest, random, signal }),
     ].map((session) => assert.rejects(session, isRefused("aborted")));
     await new Promise(setImmediate);

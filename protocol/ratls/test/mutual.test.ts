@@ -194,15 +194,8 @@ test("simulated hardware does not pass a node's production policy", async () => 
   ]);
 });
 
-/** Evidence of a guard in some channel, as somebody's peer. */
-async function somePeer() {
-  const [spkiDigest, nonce, exporter, requestDigest] = [random(32), random(32), random(32), random(32)];
-  const binding: SessionBinding = { role: "guard", spkiDigest, nonce, exporter, requestDigest };
-  return { binding, bundle: await stage.attester("guard").attest(binding) };
-}
-
 test("between nodes neither end may rely on others", async () => {
-  const peers = [await somePeer()];
+  const peers = [await stage.peer("guard")];
   await nodeRefuses("malformed", ({ bind }) =>
     stage.attester("orchestrator", { peers }).attest(bind("client", "orchestrator")),
   );

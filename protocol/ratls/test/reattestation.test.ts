@@ -236,14 +236,8 @@ async function attestTwice(second: Second, given: Attesting = {}) {
   return { ...(await readAll(client.request(question))), served, link };
 }
 
-async function somePeer() {
-  const [spkiDigest, nonce, exporter, requestDigest] = [random(32), random(32), random(32), random(32)];
-  const binding: SessionBinding = { role: "predictor", spkiDigest, nonce, exporter, requestDigest };
-  return { binding, bundle: await stage.attester("predictor").attest(binding) };
-}
-
 test("evidence that is bad, or of another node, ends the answer, and nothing that comes after it is used", async () => {
-  const [peer, other] = [await somePeer(), await somePeer()];
+  const [peer, other] = [await stage.peer("predictor"), await stage.peer("predictor")];
   const of =
     (given: Attesting): Second =>
     (binding) =>

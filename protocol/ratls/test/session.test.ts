@@ -71,22 +71,15 @@ test("a question goes in and its answer comes out, from a node that was verified
 });
 
 test("an orchestrator that shows no predictor is asked nothing", async () => {
-  const guard = await peerOf("guard");
+  const guard = await stage.peer("guard");
   for (const peers of [[], [guard]]) {
     const { attest } = stage.attester("orchestrator", { peers });
     await puppetIsRefused("predictor-refused", { attest });
   }
   const link = createLink();
-  startPuppet(link.server, stage.attester("orchestrator", { peers: [guard, await peerOf("predictor")] }));
+  startPuppet(link.server, stage.attester("orchestrator", { peers: [guard, await stage.peer("predictor")] }));
   (await open(link.client)).close();
 });
-
-/** Evidence of a node for a channel that some orchestrator has with it. */
-async function peerOf(role: "predictor" | "guard") {
-  const any = random(32);
-  const binding = { role, spkiDigest: any, nonce: any, exporter: any, requestDigest: any };
-  return { binding, bundle: await stage.attester(role).attest(binding) };
-}
 
 test("each platform's client stands on its own TLS", () => {
   const { stream } = createLink();

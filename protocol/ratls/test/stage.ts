@@ -7,6 +7,7 @@ import {
   type EvidenceBundle,
   type PeerEvidence,
   type SandboxLayer,
+  type SessionBinding,
   sandboxLayers,
   sessionLeaf,
   type TrustSettings,
@@ -108,13 +109,18 @@ export async function createStage() {
       return { ...parts, snp: { report, certificates: chip.certificates }, batch: pathFor(0) };
     },
   });
-  const predictor = attestAsPeer(attester("predictor"));
+  /** Evidence of a node for some channel, as an orchestrator shows it of whom it would ask. */
+  const peer = async (role: "predictor" | "guard"): Promise<PeerEvidence> => {
+    const binding = someBinding(role);
+    return { binding, bundle: await attester(role).attest(binding) };
+  };
+  const predictor = peer("predictor");
   /** A report of the chip's over 64 bytes of one's own choosing, which no node would give. */
   const report = async (data: Bytes) => ({
     report: await signers.first.sign(data),
     certificates: chip.certificates,
   });
-  return { policy, settings, attester, report };
+  return { policy, settings, attester, peer, report };
 }
 
 /** What may be different about a node: its release, how many processors it has, whom it relies on, its sandbox. */
@@ -125,12 +131,10 @@ export type Attesting = {
   readonly layers?: readonly SandboxLayer[];
 };
 
-/** Evidence of a predictor for a channel that some orchestrator has with it. */
-async function attestAsPeer(attester: SessionAttester): Promise<PeerEvidence> {
-  const [spkiDigest, nonce, exporter, requestDigest] = [32, 32, 32, 32].map(systemRandom);
-  if (!spkiDigest || !nonce || !exporter || !requestDigest) throw new Error("no randomness");
-  const binding = { role: "predictor", spkiDigest, nonce, exporter, requestDigest } as const;
-  return { binding, bundle: await attester.attest(binding) };
+/** Some channel of a node's, of which nobody here holds an end. */
+export function someBinding<Of extends Role>(role: Of): SessionBinding & { readonly role: Of } {
+  const field = (): Bytes => systemRandom(32);
+  return { role, spkiDigest: field(), nonce: field(), exporter: field(), requestDigest: field() };
 }
 
 export type Stage = Awaited<ReturnType<typeof createStage>>;

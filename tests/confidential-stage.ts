@@ -35,23 +35,10 @@ import { bundleSealed } from "@sotto/bundle";
 import { doneEvent, SseParser, serializeChunk, serializeUsageChunk } from "@sotto/chat";
 import { type ExchangeAnswer, sendRequest } from "@sotto/exchange";
 import { classifierUrl, policyUrl } from "@sotto/guard";
-import {
-  cosign,
-  type Digest,
-  generateSigner,
-  HashTree,
-  inclusionProof,
-  leafHash,
-  noteKeyType,
-  serializeCheckpoint,
-  serializeNote,
-  serializeProof,
-  serializeStatement,
-  serializeVerifier,
-  signNote,
-} from "@sotto/log";
+import { type Digest, generateSigner, noteKeyType, serializeStatement, serializeVerifier } from "@sotto/log";
 import { type ClientSession, openClientSession } from "@sotto/ratls";
 import { launchMachine, measureService, type ServiceImage, type ServiceMeasurement } from "@sotto/tee";
+import { proveStatements } from "../protocol/log/test/witnessed-log.ts";
 import { FlightStream } from "../tools/bench/src/flight-stream.ts";
 
 export type ConfidentialRole = "orchestrator" | "predictor";
@@ -243,15 +230,8 @@ async function release(
     issuedAt: now - 60,
     expiresAt: now + 3600,
   });
-  const tree = new HashTree();
-  tree.append(leafHash(statement));
-  const text = serializeCheckpoint({ origin: log.name, size: 1, root: tree.root() });
-  const note = await signNote(text, [log]);
-  const checkpoint = serializeNote({
-    ...note,
-    signatures: [...note.signatures, await cosign(text, witness, now)],
-  });
-  const proof = serializeProof({ index: 0, path: inclusionProof(0, 1, tree.read), checkpoint });
+  const [proof] = await proveStatements([statement], { log, witness, seenAt: now });
+  if (proof === undefined) throw new Error("not proved");
   return { statement, proof };
 }
 

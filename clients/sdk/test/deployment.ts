@@ -14,20 +14,12 @@ import {
 } from "@sotto/base";
 import { createIssuerKey, generateIssuerKey, issue } from "@sotto/credentials/issuer";
 import {
-  cosign,
   type Directory,
   generateSigner,
-  HashTree,
-  inclusionProof,
-  leafHash,
   noteKeyType,
-  serializeCheckpoint,
-  serializeNote,
-  serializeProof,
   serializeStatement,
   serializeVerifier,
   signDirectory,
-  signNote,
 } from "@sotto/log";
 import {
   type BinaryRequest,
@@ -43,6 +35,7 @@ import {
   type GatewayKeyPair,
   generateKeyPair,
 } from "@sotto/wire/gateway";
+import { proveStatements } from "../../../protocol/log/test/witnessed-log.ts";
 
 const nowSeconds = Math.floor(Date.now() / 1000);
 const signers = await Promise.all([
@@ -80,17 +73,10 @@ export async function makeDirectory(
       expiresAt: nowSeconds + 86_400,
     }),
   );
-  const tree = new HashTree();
-  for (const statement of statements) tree.append(leafHash(statement));
-  const text = serializeCheckpoint({ origin: log.name, size: tree.size, root: tree.root() });
-  const note = await signNote(text, [log]);
-  const seen = await cosign(text, witness, nowSeconds);
-  const checkpoint = serializeNote({ ...note, signatures: [...note.signatures, seen] });
+  const proofs = await proveStatements(statements, { log, witness, seenAt: nowSeconds });
   const proved = (index: number) => ({
     statement: encodeBase64(statements[index] ?? new Uint8Array()),
-    proof: new TextDecoder().decode(
-      serializeProof({ index, path: inclusionProof(index, tree.size, tree.read), checkpoint }),
-    ),
+    proof: new TextDecoder().decode(proofs[index]),
   });
   const directory: Directory = {
     kind: "directory",

@@ -14,21 +14,8 @@ import {
 } from "@sotto/attestation";
 import { createReportSigner, createSimulatedChip, developmentPolicy } from "@sotto/attestation/software";
 import { type Bytes, copyBytes, encodeBase64, systemRandom } from "@sotto/base";
-import {
-  cosign,
-  generateSigner,
-  HashTree,
-  inclusionProof,
-  leafHash,
-  noteKeyType,
-  type Role,
-  serializeCheckpoint,
-  serializeNote,
-  serializeProof,
-  serializeStatement,
-  serializeVerifier,
-  signNote,
-} from "@sotto/log";
+import { generateSigner, noteKeyType, type Role, serializeStatement, serializeVerifier } from "@sotto/log";
+import { proveStatements } from "../../log/test/witnessed-log.ts";
 import type { SessionAttester } from "../src/server.node.ts";
 import { asByteStream } from "./byte-stream.ts";
 
@@ -65,19 +52,12 @@ export async function createStage() {
       expiresAt: nowSeconds + 3600,
     }),
   );
-  const tree = new HashTree();
-  for (const statement of statements) tree.append(leafHash(statement));
-  const text = serializeCheckpoint({ origin: log.name, size: tree.size, root: tree.root() });
-  const note = await signNote(text, [log]);
-  const checkpoint = serializeNote({
-    ...note,
-    signatures: [...note.signatures, await cosign(text, witness, nowSeconds)],
-  });
+  const proofs = await proveStatements(statements, { log, witness, seenAt: nowSeconds });
   const releases = new Map<string, Released>();
   for (const [index, { role, version }] of all.entries()) {
-    const path = inclusionProof(index, tree.size, tree.read);
-    const proof = serializeProof({ index, path, checkpoint });
-    releases.set(`${role} ${version}`, { statement: statements[index] ?? new Uint8Array(), proof });
+    const [statement, proof] = [statements[index], proofs[index]];
+    if (statement !== undefined && proof !== undefined)
+      releases.set(`${role} ${version}`, { statement, proof });
   }
   const settings: TrustSettings = {
     platform: {

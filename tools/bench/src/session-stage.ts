@@ -2,20 +2,8 @@
 // holds a node to them.
 import { createSimulatedChip, developmentPolicy, serializeSimulatedChip } from "@sotto/attestation/software";
 import { type Bytes, encodeBase64, systemRandom } from "@sotto/base";
-import {
-  cosign,
-  generateSigner,
-  HashTree,
-  inclusionProof,
-  leafHash,
-  noteKeyType,
-  serializeCheckpoint,
-  serializeNote,
-  serializeProof,
-  serializeStatement,
-  serializeVerifier,
-  signNote,
-} from "@sotto/log";
+import { generateSigner, noteKeyType, serializeStatement, serializeVerifier } from "@sotto/log";
+import { proveStatements } from "../../../protocol/log/test/witnessed-log.ts";
 
 /** What a node shows, and the chip that vouches for it. */
 export type SessionStage = {
@@ -53,16 +41,8 @@ export async function createSessionStage() {
       expiresAt: now + 86_400,
     });
   const statements = [release("orchestrator"), release("predictor")] as const;
-  const tree = new HashTree();
-  for (const statement of statements) tree.append(leafHash(statement));
-  const text = serializeCheckpoint({ origin: log.name, size: tree.size, root: tree.root() });
-  const note = await signNote(text, [log]);
-  const seen = await cosign(text, witness, now);
-  const checkpoint = serializeNote({ ...note, signatures: [...note.signatures, seen] });
-  const prove = (index: 0 | 1): Released => {
-    const path = inclusionProof(index, tree.size, tree.read);
-    return { statement: statements[index], proof: serializeProof({ index, path, checkpoint }) };
-  };
+  const [first, second] = await proveStatements(statements, { log, witness, seenAt: now });
+  if (first === undefined || second === undefined) throw new Error("not proved");
   const policy = developmentPolicy({
     platform: {
       generations: ["turin"],
@@ -81,8 +61,8 @@ export async function createSessionStage() {
     chip: serializeSimulatedChip(chip),
     measurement,
     certificates: chip.certificates,
-    orchestrator: prove(0),
-    predictor: prove(1),
+    orchestrator: { statement: statements[0], proof: first },
+    predictor: { statement: statements[1], proof: second },
   };
   return { stage, policy };
 }
